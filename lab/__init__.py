@@ -1,0 +1,1 @@
+"""What the pipeline's stages share: one flat package, a noun per module."""

@@ -1,0 +1,76 @@
+"""The errors a user can mend, and how a script reports them."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+EXIT_MISUSE = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+# Faults of the machine rather than of this code: said in one line, without a traceback.
+_MACHINE_ERRNOS = {
+    errno.ENOSPC: "free some space, then run again",
+    errno.EDQUOT: "raise the quota or free some space, then run again",
+    errno.EROFS: "make the folder writable, then run again",
+    errno.EACCES: "make it accessible (check owner and mode), then run again",
+    errno.EPERM: "make it accessible (check owner and mode), then run again",
+    errno.EIO: "check the disk, then run again",
+    errno.EFBIG: "raise the file size limit, then run again",
+    errno.EMFILE: "raise the limit on open files (ulimit -n), then run again",
+    errno.ENOTDIR: "remove the file that stands where a folder belongs, then run again",
+    errno.EISDIR: "remove the folder that stands where a file belongs, then run again",
+}
+
+
+class LabError(Exception):
+    """Something the user can mend: the message says where, which rule, what value, what to do."""
+
+
+class ParamsError(LabError):
+    """`params.yaml`, or a name given on the command line, breaks a rule."""
+
+
+class DataError(LabError):
+    """An input file is missing, damaged or of the wrong shape."""
+
+
+class SourceError(LabError):
+    """No source could deliver the data set."""
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Runs a script's `main` and turns every error a user can mend into one line and exit 2.
+
+    Anything else is a bug and keeps its traceback.
+    """
+    try:
+        main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _leave("interrupted; nothing half-written was left behind", EXIT_INTERRUPTED)
+    except LabError as error:
+        _leave(_one_line(str(error)), EXIT_MISUSE)
+    except BrokenPipeError:
+        _leave("", EXIT_MISUSE)
+    except MemoryError:
+        _leave("out of memory: lower train.seeds_per_stack or train.batch_size", EXIT_MISUSE)
+    except OSError as error:
+        if error.errno not in _MACHINE_ERRNOS:
+            raise
+        where = error.filename or "a file"
+        _leave(f"{where}: {error.strerror}; {_MACHINE_ERRNOS[error.errno]}", EXIT_MISUSE)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+def _leave(message: str, code: int) -> None:
+    """Prints the line and ends the process at once, worker threads included."""
+    script = os.path.basename(sys.argv[0])
+    try:
+        if message:
+            print(f"{script}: {message}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(code)
