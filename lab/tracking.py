@@ -1,0 +1,345 @@
+"""Records runs for the MLflow UI without ever standing in training's way.
+
+Files are the truth and MLflow is a view. A script hands over what happened by putting it into a
+queue in memory; a second process (`lab.recorder`) imports MLflow, writes the local store and
+mirrors it to a server when one is configured. A second process rather than a thread: importing
+MLflow is 2 s of Python that would hold the interpreter lock while training waits for it, and
+whatever breaks, hangs or crashes there cannot take training along.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import platform
+import queue
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+from lab.errors import LabError, run_script
+
+Value = str | int | float | bool
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the working directory
+# Seconds the end of a script waits, at most: for the local store (creating it takes about 2 s,
+# on a loaded machine much longer), after an interrupt, and for the mirror.
+STORE_PATIENCE = 60.0
+INTERRUPT_PATIENCE = 3.0
+MIRROR_PATIENCE = 0.8
+
+NOT_RECORDED = "{}; this run is missing in the UI, its files are complete"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """What a run was trained on: `digest` is a SHA-256, `context` says in which role."""
+
+    name: str
+    digest: str
+    context: str = "training"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One line of MLflow's run list; `note` is Markdown that its page shows.
+
+    Children are nested below their parent, one per seed; their names must differ.
+    """
+
+    name: str
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    note: str = ""
+    dataset: Dataset | None = None
+    children: Sequence["Run"] = ()
+
+
+class Recorder:
+    """Takes notes during a run. No method waits, touches a disk or raises."""
+
+    def __init__(self, writer: "_Writer", key: int):
+        self._writer = writer
+        self._key = key
+
+    def metrics(
+        self, values: Mapping[str, float], step: int | None = None, child: str | None = None
+    ) -> None:
+        """Notes metrics of the run, or of the child with that name."""
+        finite_or_not = {name: float(value) for name, value in values.items()}
+        self._put("metrics", child, finite_or_not, step or 0, _now_ms())
+
+    def tags(self, values: Mapping[str, str], child: str | None = None) -> None:
+        """Notes tags that were not known when the run began."""
+        self._put("tags", child, {name: str(value) for name, value in values.items()})
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Notes a file, or a folder with all below it, to be copied into the run's artifacts.
+
+        It is read before `recording` returns, so it must stay as it is until then.
+        """
+        self._put("artifact", str(path.resolve()), folder)
+
+    def model(self, build: Path) -> None:
+        """Notes a folder with `weights.safetensors` and `model.json` as the run's model.
+
+        `mlflow.pyfunc.load_model("runs:/<run id>/model")` then predicts digits from images.
+        """
+        self._put("model", str(build.resolve()))
+
+    def _put(self, *message: Any) -> None:
+        self._writer.put((message[0], self._key, *message[1:]))
+
+
+@contextlib.contextmanager
+def recording(run: Run) -> Iterator[Recorder]:
+    """Records a run while the block runs; the exception that leaves it decides the run's status.
+
+    Several may be open at once in one process; they share one writer. What goes wrong is said in
+    one line on stderr and changes nothing else.
+    """
+    writer = _Writer.shared()
+    key = writer.begin(run)
+    status = "FINISHED"
+    try:
+        yield Recorder(writer, key)
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    except BaseException:
+        status = "FAILED"
+        raise
+    finally:
+        writer.end(key, status)
+
+
+class _Writer:
+    """The process that writes, as seen from the script: lines of JSON go in, reports come out."""
+
+    _open: "_Writer | None" = None
+    _lock = threading.Lock()
+
+    @classmethod
+    def shared(cls) -> "_Writer":
+        """The writer of the recordings that are open now, or a new one."""
+        with cls._lock:
+            if cls._open is None:
+                cls._open = cls()
+            cls._open._users += 1
+            return cls._open
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._runs = 0
+        self._outgoing: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._process = _start_process()
+        if self._process and self._process.stdin and self._process.stdout:
+            threading.Thread(target=self._feed, args=(self._process.stdin,), daemon=True).start()
+            threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+        else:
+            self._reports.put(None)
+
+    def put(self, message: tuple[Any, ...]) -> None:
+        self._outgoing.put(message)
+
+    def begin(self, run: Run) -> int:
+        with self._lock:
+            self._runs += 1
+            key = self._runs
+        self.put(("begin", key, dataclasses.asdict(run), _now_ms()))
+        return key
+
+    def end(self, key: int, status: str) -> None:
+        """Ends one recording; the last one waits until everything is written."""
+        self.put(("end", key, status, _now_ms()))
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+            type(self)._open = None
+        self._outgoing.put(None)
+        patience = INTERRUPT_PATIENCE if status == "KILLED" else STORE_PATIENCE
+        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C: leave at once
+            self._finish(patience)
+
+    def _finish(self, patience: float) -> None:
+        report = self._next_report(patience)
+        if "recorded" in report:
+            report = self._next_report(MIRROR_PATIENCE) if report["mirrored"] else {}
+        if self._process:
+            self._process.kill()  # it has nothing left to do that cannot be done again
+            self._process.wait()
+        if line := report.get("line"):
+            print(f"tracking: {line}", file=sys.stderr, flush=True)
+        for link in report.get("links", ()):
+            print(f"tracking: {link}", flush=True)
+
+    def _next_report(self, patience: float) -> dict[str, Any]:
+        """The writer's next word; `progress` is not one, but shows that it is alive."""
+        deadline = time.monotonic() + patience
+        latest: dict[str, Any] = {"line": NOT_RECORDED.format("MLflow's local store is too slow")}
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                report = self._reports.get(timeout=left)
+            except queue.Empty:
+                return latest
+            if report is None:
+                return {"line": NOT_RECORDED.format("the process that writes to MLflow died")}
+            if "progress" not in report:
+                return report
+            latest = report["progress"]
+        return latest
+
+    def _feed(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError), pipe:
+            while (message := self._outgoing.get()) is not None:
+                pipe.write(json.dumps(message, default=str).encode() + b"\n")
+                pipe.flush()
+
+    def _listen(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError), pipe:
+            for line in pipe:
+                self._reports.put(json.loads(line))
+        self._reports.put(None)
+
+
+def _start_process() -> "subprocess.Popen[bytes] | None":
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "lab.recorder"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if os.environ.get("TRACKING_DEBUG") else subprocess.DEVNULL,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C ends the script, which then ends the run properly
+        )
+    except OSError as error:
+        reason = f"cannot start the process that writes to MLflow: {error.strerror}"
+        print(f"tracking: {NOT_RECORDED.format(reason)}", file=sys.stderr, flush=True)
+        return None
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, **quiet_mlflow()}
+
+
+def quiet_mlflow() -> dict[str, str]:
+    """Environment variables that keep MLflow from talking to the network and the terminal."""
+    return {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+        "MLFLOW_CONFIGURE_LOGGING": "false",
+    }
+
+
+def local_store(environment: Mapping[str, str] = os.environ) -> str:
+    """The MLflow URI runs are always written to; a server in `MLFLOW_TRACKING_URI` is a mirror."""
+    uri = environment.get("MLFLOW_TRACKING_URI", "").strip()
+    return LOCAL_STORE if not uri or is_server(uri) else uri
+
+
+def is_server(uri: str) -> bool:
+    """Whether an MLflow tracking URI names a server rather than a file or a database."""
+    return uri.lower().startswith(("http://", "https://"))
+
+
+def environment_tags(device: str = "cpu") -> dict[str, str]:
+    """Where a run was made: commit, versions, processor. No user name, no host name, no path."""
+    tags = {
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": Path(sys.argv[0]).name,
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "device": device,
+        "cpu": _processor(),
+        "cpu_count": str(os.cpu_count()),
+    }
+    commit = _git("rev-parse", "HEAD")
+    if commit:
+        # The pipeline rewrites these while it runs; they do not make the code another one.
+        changed = _git("status", "--porcelain", "-uno", "--", ".", ":!metrics", ":!dvc.lock")
+        tags |= {
+            "mlflow.source.git.commit": commit,
+            "git_commit": commit[:12],
+            "git_dirty": str(bool(changed)).lower(),
+        }
+    return tags
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _processor() -> str:
+    """The processor's trade name, which `platform` does not know on Linux."""
+    with contextlib.suppress(OSError, IndexError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.split(":", 1)[1] for line in lines if line.startswith("model name")]
+        return names[0].strip()
+    return platform.processor() or platform.machine()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def open_ui() -> None:
+    """Serves the MLflow UI on the local store until interrupted.
+
+    Raises:
+        LabError: `UI_PORT` is not a port, or the port is taken.
+    """
+    port = _port()
+    print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    os.environ.update(quiet_mlflow())
+    store = local_store()
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
+    with contextlib.suppress(KeyboardInterrupt):
+        subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"])
+
+
+def _port() -> int:
+    text = os.environ.get("UI_PORT", "5000")
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65_536:
+        raise LabError(f"UI_PORT: a port is a number from 1 to 65535; got {text!r}; correct it")
+    port = int(text)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise LabError(
+                f"UI_PORT: port {port} cannot be used ({error.strerror}); "
+                f"use another: make ui UI_PORT={port + 1}"
+            ) from None
+    return port
+
+
+def main() -> None:
+    """`python -m lab.tracking ui`.
+
+    Raises:
+        LabError: any other arguments.
+    """
+    if sys.argv[1:] != ["ui"]:
+        raise LabError(f"lab.tracking: takes one argument, ui; got {sys.argv[1:]}; use make ui")
+    open_ui()
+
+
+if __name__ == "__main__":
+    run_script(main)
