@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import tracking
 from safetensors.torch import save_file
+
+from lab import tracking
 
 
 def a_run(seeds: int = 2) -> tracking.Run:
