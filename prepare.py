@@ -1,0 +1,24 @@
+"""Stage `prepare`: fetches and verifies the images, splits them, writes `data/prepared`."""
+
+from lab import dataset, params
+from lab.dataset import DESCRIPTION, PREPARED, RAW
+from lab.errors import run_script
+
+
+def main() -> None:
+    """Raw files in, three verified splits out."""
+    settings = params.load().dataset
+    idx = dataset.fetch(settings.name, RAW, say=print)
+    prepared = dataset.split(idx, settings.validation_size, settings.split_seed)
+    dataset.save_prepared(prepared, PREPARED)
+    description = dataset.describe(settings.name, settings.split_seed, prepared)
+    dataset.write_description(description, DESCRIPTION)
+    print(
+        f"{settings.name}: {description.train.images:,} images to train, "
+        f"{description.validation.images:,} to validate, {description.test.images:,} to test, "
+        f"in {PREPARED}"
+    )
+
+
+if __name__ == "__main__":
+    run_script(main)
