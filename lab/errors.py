@@ -18,6 +18,7 @@ _MACHINE_ERRNOS = {
     errno.EIO: "check the disk, then run again",
     errno.EFBIG: "raise the file size limit, then run again",
     errno.EMFILE: "raise the limit on open files (ulimit -n), then run again",
+    errno.EEXIST: "remove the file that stands where a folder belongs, then run again",
     errno.ENOTDIR: "remove the file that stands where a folder belongs, then run again",
     errno.EISDIR: "remove the folder that stands where a file belongs, then run again",
 }
