@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,8 +52,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replaces `path` by `value` as JSON; NaN and infinities are refused."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Replaces `path` by `value` as JSON, a list of numbers on one line; NaN is refused."""
+    text = json.dumps(value, indent=2, allow_nan=False)
+    text = re.sub(r"\[[-+\d.,e\s]+\]", lambda numbers: " ".join(numbers[0].split()), text)
+    write_text(path, text.replace("[ ", "[").replace(" ]", "]") + "\n")
 
 
 def sha256(content: bytes | memoryview) -> str:

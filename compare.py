@@ -1,0 +1,141 @@
+"""Puts the models of params.yaml side by side and picks the best one by validation accuracy."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from lab.tracking import Dataset, Run, environment_tags
+
+from lab import params, plots, results, runs, tracking
+from lab.comparison import Chosen, Comparison, ModelDifference, Side, findings
+from lab.dataset import (
+    CLASS_NAMES,
+    CLASSES,
+    DESCRIPTION,
+    PREPARED,
+    Description,
+    load_prepared,
+    read_description,
+)
+from lab.errors import DataError, run_script
+from lab.files import write_bytes, write_json, write_text
+from lab.params import Params
+from lab.results import RunResults
+
+METRICS = Path("metrics")
+BEST = Path("models/best")
+
+
+def main() -> None:
+    """Compares, chooses, draws, exports, and records it all in one run."""
+    tree = params.load()
+    trained = {name: _read(name, tree) for name in tree.models}
+    found = compare(trained, tree.compare.margin)
+    chosen = found.chosen
+    test = load_prepared(PREPARED).test
+    predictions = results.read_predictions(
+        results.MODEL_RUNS / chosen.model / "predictions.npz"
+    ).of_seed(chosen.seed)
+
+    write_json(METRICS / "comparison.json", found.model_dump())
+    write_metrics(trained, chosen)
+    write_confusion(predictions, test.labels, chosen, CLASS_NAMES[tree.dataset.name])
+    results.export_seed(BEST, chosen.model, chosen.seed, tree.models[chosen.model])
+
+    best = trained[chosen.model]
+    with tracking.recording(describe(tree, found, read_description(DESCRIPTION))) as recorder:
+        recorder.metrics(runs.spreads("validation", best.validation))
+        recorder.metrics(runs.spreads("test", best.test))
+        recorder.artifact(METRICS / "confusion_matrix.png")
+        recorder.artifact(METRICS / "comparison.json")
+        recorder.model(BEST)
+    print(f"chosen by validation accuracy: {chosen.model} (seed {chosen.seed} -> {BEST})")
+    for difference in found.differences:
+        print(difference.sentence())
+
+
+def compare(trained: dict[str, RunResults], margin: float) -> Comparison:
+    """Chooses by validation accuracy; sets the chosen model's test accuracy against the others'.
+
+    Among equals the first of params.yaml wins, and the first seed.
+    """
+    model = max(trained, key=lambda name: trained[name].validation.accuracy.mean)
+    validation = trained[model].validation.accuracy
+    seed = trained[model].seeds[int(np.argmax(validation.per_seed))]
+    others = [name for name in trained if name != model]
+    pairs = [(_side(trained[model]), _side(trained[other])) for other in others]
+    return Comparison(
+        schema_version=results.SCHEMA_VERSION,
+        margin=margin,
+        chosen=Chosen(model=model, seed=seed),
+        differences=[
+            ModelDifference.of(model, other, finding)
+            for other, finding in zip(others, findings(pairs, margin), strict=True)
+        ],
+    )
+
+
+def write_metrics(trained: dict[str, RunResults], chosen: Chosen) -> None:
+    """Writes metrics.csv (every model, validation) and metrics.json (the chosen one, test)."""
+    rows = [
+        (name, run.validation.loss.mean, run.validation.accuracy.mean)
+        for name, run in trained.items()
+    ]
+    write_text(METRICS / "metrics.csv", results.csv_text(("model", "val_loss", "val_acc"), rows))
+    test = trained[chosen.model].test
+    write_json(
+        METRICS / "metrics.json",
+        {"model": chosen.model, "accuracy": test.accuracy.mean, "loss": test.loss.mean},
+    )
+
+
+def write_confusion(
+    predictions: results.Bytes, labels: results.Bytes, chosen: Chosen, names: Sequence[str]
+) -> None:
+    """Writes confusion.csv (a row per test image, as `dvc plots` counts them) and its picture."""
+    rows = zip(labels.tolist(), predictions.tolist(), strict=True)
+    write_text(METRICS / "confusion.csv", results.csv_text(("actual", "predicted"), rows))
+    counts = np.array(results.confusion(predictions[None], labels, CLASSES))
+    accuracy = np.trace(counts) / counts.sum()
+    title = f"{chosen.model}, seed {chosen.seed}: {accuracy:.2%} of {counts.sum():,} test images"
+    write_bytes(
+        METRICS / "confusion_matrix.png", plots.png(plots.confusion_matrix(counts, names, title))
+    )
+
+
+def describe(tree: Params, found: Comparison, data: Description) -> Run:
+    """The MLflow run that carries the chosen model and the pictures."""
+    chosen = found.chosen
+    return Run(
+        name="comparison",
+        params={"margin": found.margin, "models": ", ".join(tree.models)},
+        tags={
+            "stage": "compare",
+            "model": chosen.model,
+            "seed": str(chosen.seed),
+            **environment_tags(),
+        },
+        note=(
+            f"Chosen by validation accuracy: **{chosen.model}**, exported with seed {chosen.seed}."
+            "\n\n" + "\n".join(f"- {difference.sentence()}" for difference in found.differences)
+        ),
+        dataset=Dataset(name=data.name, digest=data.test.sha256, context="test"),
+    )
+
+
+def _read(name: str, tree: Params) -> RunResults:
+    path = results.RUNS / f"{name}.json"
+    run = results.read_run(path)
+    if run.seeds != tree.train.seeds:
+        raise DataError(
+            f"{path}: seeds must be those of params.yaml; got {run.seeds}; run `dvc repro`"
+        )
+    return run
+
+
+def _side(run: RunResults) -> Side:
+    return Side(run.seeds, run.test.accuracy.per_seed)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,41 @@
+"""Progress of a training: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import threading
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+from lab.results import Epoch
+
+
+class EpochProgress:
+    """Counts finished epochs over all stacks; may be called from several threads."""
+
+    def __init__(self, total: int) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._lock = threading.Lock()
+        self._bar = tqdm(total=total, unit="epoch", disable=not self._is_terminal)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def show(self, model: str, epoch: Epoch) -> None:
+        """Says that `epoch` of `model` is done."""
+        accuracy = f"validation accuracy {epoch.validation_accuracy_S.mean():.4f}"
+        with self._lock:
+            if self._is_terminal:
+                self._bar.set_description(f"{model}: {accuracy}", refresh=False)
+                self._bar.update()
+            else:
+                seeds = ", ".join(map(str, epoch.seeds))
+                print(f"{model}: epoch {epoch.number}, seeds {seeds}: {accuracy}", flush=True)

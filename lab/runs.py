@@ -1,0 +1,102 @@
+"""A training as MLflow runs: names, params, tags, metrics, notes."""
+
+from collections.abc import Mapping
+
+from lab.dataset import Description
+from lab.params import Params
+from lab.results import CurvePoint, Epoch, RunResults, Scores
+from lab.tracking import Dataset, Recorder, Run, environment_tags
+
+
+def training_run(params: Params, model: str, data: Description, device: str) -> Run:
+    """A model's run with one nested run per seed, as it stands before training."""
+    settings = {
+        **params.models[model].model_dump(),
+        **params.train.model_dump(),
+        "validation_size": params.dataset.validation_size,
+        "split_seed": params.dataset.split_seed,
+    }
+    tags = {
+        "model": model,
+        "stage": f"train@{model}",
+        "device": device,
+        "data_sha256": data.train.sha256,
+        **environment_tags(),
+    }
+    dataset = Dataset(name=data.name, digest=data.train.sha256, context="training")
+    seeds = params.train.seeds
+    return Run(
+        name=model,
+        params=settings,
+        tags={**tags, "seeds": ", ".join(map(str, seeds))},
+        note=(
+            f"**{model}** on {data.name}, {len(seeds)} seeds. Metrics are means over seeds; "
+            "`_sd` is the standard deviation, `_low` and `_high` the 95 % interval of the mean. "
+            "The seeds are nested below.\n\nReproduce: "
+            f"`git checkout {tags.get('git_commit', '')}` and `dvc repro train@{model}`"
+        ),
+        dataset=dataset,
+        children=[
+            Run(
+                name=seed_name(model, seed),
+                params={**settings, "seed": seed},
+                tags={**tags, "seed": str(seed)},
+                dataset=dataset,
+            )
+            for seed in seeds
+        ],
+    )
+
+
+def seed_name(model: str, seed: int) -> str:
+    """The name of one seed's run.
+
+    >>> seed_name("relu_128", 3)
+    'relu_128 seed 3'
+    """
+    return f"{model} seed {seed}"
+
+
+def log_epoch(recorder: Recorder, model: str, epoch: Epoch) -> None:
+    """Sends one epoch of some seeds to their runs."""
+    for index, seed in enumerate(epoch.seeds):
+        values = {
+            "train_loss": float(epoch.train_loss_S[index]),
+            "validation_loss": float(epoch.validation_loss_S[index]),
+            "validation_accuracy": float(epoch.validation_accuracy_S[index]),
+        }
+        recorder.metrics(values, step=epoch.number, child=seed_name(model, seed))
+
+
+def log_results(
+    recorder: Recorder, run: RunResults, curve: list[CurvePoint], cost: Mapping[str, float]
+) -> None:
+    """Sends the final numbers: spreads and costs to the model's run, single values to its seeds."""
+    for point in curve:
+        values = {key: value for key, value in point._asdict().items() if value is not None}
+        recorder.metrics(values, step=int(values.pop("epoch")))
+    last = curve[-1].epoch
+    final = {**spreads("validation", run.validation), **spreads("test", run.test), **cost}
+    # The curve already ends in the validation means.
+    new = {key: value for key, value in final.items() if key not in CurvePoint._fields}
+    recorder.metrics(new, step=last)
+    for index, seed in enumerate(run.seeds):
+        values = {
+            "test_accuracy": run.test.accuracy.per_seed[index],
+            "test_loss": run.test.loss.per_seed[index],
+            "test_calibration_error": run.test.calibration_error.per_seed[index],
+        }
+        recorder.metrics(values, step=last, child=seed_name(run.model, seed))
+
+
+def spreads(split: str, scores: Scores) -> dict[str, float]:
+    """Mean, sd and 95 % interval of each score over seeds, as flat metric names."""
+    metrics = {}
+    for score, spread in scores:
+        metrics[f"{split}_{score}"] = spread.mean
+        if spread.sd is not None:
+            metrics[f"{split}_{score}_sd"] = spread.sd
+        interval = spread.interval()
+        if interval is not None:
+            metrics[f"{split}_{score}_low"], metrics[f"{split}_{score}_high"] = interval
+    return metrics

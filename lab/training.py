@@ -1,0 +1,220 @@
+"""Fit and evaluate: tensors in, numbers out; no files, no logging."""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from lab.dataset import CLASSES, Prepared, Split
+from lab.network import Network
+from lab.params import ModelParams, TrainParams
+from lab.results import Epoch, Evaluation, Trained
+
+EVALUATION_BATCH = 1_000  # images at once; the memory it takes, not the result, depends on it
+SGD_MOMENTUM = 0.9
+PRECISION = "float32"  # of weights and of every sum
+
+
+OnEpoch = Callable[[Epoch], None]
+
+
+def stacks(train: TrainParams) -> list[tuple[int, ...]]:
+    """The seeds in groups trained as one batched program each.
+
+    >>> from types import SimpleNamespace
+    >>> stacks(SimpleNamespace(seeds=[3, 1, 4, 1 + 4, 9], seeds_per_stack=2))
+    [(3, 1), (4, 5), (9,)]
+    """
+    seeds, size = tuple(train.seeds), train.seeds_per_stack
+    return [seeds[start : start + size] for start in range(0, len(seeds), size)]
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def image_steps(train: TrainParams, data: Prepared) -> int:
+    """Images seen in training, summed over seeds and epochs."""
+    return len(train.seeds) * train.epochs * len(data.train.images)
+
+
+def choose_device() -> torch.device:
+    """CUDA when there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train_model(
+    model: ModelParams,
+    train: TrainParams,
+    data: Prepared,
+    on_epoch: OnEpoch,
+    *,
+    device: torch.device,
+    workers: int,
+) -> Trained:
+    """Trains all seeds of one model, `workers` stacks at a time.
+
+    `on_epoch` is called from the worker threads. The numbers do not depend on `workers`.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        parts = list(
+            pool.map(
+                lambda seeds: train_stack(model, train, seeds, data, on_epoch, device),
+                stacks(train),
+            )
+        )
+    return joined(parts)
+
+
+def joined(parts: Sequence[Trained]) -> Trained:
+    """Several stacks of one model as one result, seeds in the order given."""
+    return Trained(
+        seeds=tuple(seed for part in parts for seed in part.seeds),
+        weights={
+            name: np.concatenate([part.weights[name] for part in parts])
+            for name in parts[0].weights
+        },
+        parameter_count=parts[0].parameter_count,
+        epochs=tuple(epoch for part in parts for epoch in part.epochs),
+        validation=_joined_evaluations([part.validation for part in parts]),
+        test=_joined_evaluations([part.test for part in parts]),
+    )
+
+
+def train_stack(
+    model: ModelParams,
+    train: TrainParams,
+    seeds: tuple[int, ...],
+    data: Prepared,
+    on_epoch: OnEpoch,
+    device: torch.device,
+) -> Trained:
+    """Trains the seeds of one stack as one batched program in the calling thread."""
+    torch.set_num_threads(1)  # more threads split the sums, and the weights come out different
+    generators = [Generator().manual_seed(seed) for seed in seeds]
+    inputs = math.prod(data.train.images.shape[1:])
+    network = Network.initialised(model, inputs, CLASSES, generators).to(device)
+    optimizer = _optimizer(model, network)
+    images, labels = _on_device(data.train, device)
+    steps_per_epoch = math.ceil(len(images) / train.batch_size)
+    epochs = []
+    for number in range(1, train.epochs + 1):
+        losses_S = torch.zeros(len(seeds), dtype=torch.float64, device=device)
+        order_SN = torch.stack([torch.randperm(len(images), generator=g) for g in generators])
+        for step, chosen_SB in enumerate(order_SN.to(device).split(train.batch_size, dim=1)):
+            progress = ((number - 1) * steps_per_epoch + step) / (train.epochs * steps_per_epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = model.learning_rate * decay(model.schedule, progress)
+            logits_SBC = network.logits(_pixels(images[chosen_SB]), generators)
+            loss_SB = _cross_entropy(logits_SBC, labels[chosen_SB])
+            optimizer.zero_grad()
+            # The sum over seeds keeps their gradients apart: no parameter belongs to two.
+            loss_SB.mean(dim=1).sum().backward()
+            optimizer.step()
+            losses_S += loss_SB.detach().sum(dim=1)
+        validation = evaluate(network, data.validation, device)
+        epoch = Epoch(
+            seeds,
+            number,
+            (losses_S / len(images)).cpu().numpy(),
+            validation.loss_S,
+            validation.accuracy_S,
+        )
+        epochs.append(epoch)
+        on_epoch(epoch)
+    return Trained(
+        seeds=seeds,
+        weights=network.weights(),
+        parameter_count=network.parameter_count(),
+        epochs=tuple(epochs),
+        validation=validation,
+        test=evaluate(network, data.test, device),
+    )
+
+
+def decay(schedule: str, progress: float) -> float:
+    """Factor on the learning rate when `progress` (0 to 1) of all steps is done.
+
+    >>> [decay("linear", progress) for progress in (0, 0.25, 1)]
+    [1.0, 0.75, 0.0]
+    >>> [round(decay("cosine", progress), 3) for progress in (0, 0.5, 1)]
+    [1.0, 0.5, 0.0]
+    >>> decay("constant", 0.9)
+    1.0
+    """
+    factors = {
+        "constant": 1.0,
+        "linear": 1.0 - progress,
+        "cosine": (1.0 + math.cos(math.pi * progress)) / 2,
+    }
+    return factors[schedule]
+
+
+@torch.no_grad()
+def evaluate(network: Network, split: Split, device: torch.device) -> Evaluation:
+    """Every seed's network on every image of a split, in the split's order."""
+    images, labels = _on_device(split, device)
+    seeds = len(network.parameters()[0])
+    losses, predictions, confidences = [], [], []
+    for start in range(0, len(images), EVALUATION_BATCH):
+        part = slice(start, start + EVALUATION_BATCH)
+        pixels_SBD = _pixels(images[part]).expand(seeds, -1, -1)
+        logits_SBC = network.logits(pixels_SBD)
+        losses.append(_cross_entropy(logits_SBC, labels[part].expand(seeds, -1)))
+        confidence_SB, prediction_SB = logits_SBC.softmax(dim=2).max(dim=2)
+        predictions.append(prediction_SB.to(torch.uint8))
+        confidences.append(confidence_SB)
+    prediction_SN = torch.cat(predictions, dim=1)
+    return Evaluation(
+        accuracy_S=(prediction_SN == labels).double().mean(dim=1).cpu().numpy(),
+        loss_S=torch.cat(losses, dim=1).double().mean(dim=1).cpu().numpy(),
+        predictions_SN=prediction_SN.cpu().numpy(),
+        confidence_SN=torch.cat(confidences, dim=1).cpu().numpy(),
+    )
+
+
+def _joined_evaluations(parts: Sequence[Evaluation]) -> Evaluation:
+    return Evaluation(
+        accuracy_S=np.concatenate([part.accuracy_S for part in parts]),
+        loss_S=np.concatenate([part.loss_S for part in parts]),
+        predictions_SN=np.concatenate([part.predictions_SN for part in parts]),
+        confidence_SN=np.concatenate([part.confidence_SN for part in parts]),
+    )
+
+
+def _on_device(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Images flat [N, D] uint8 and labels [N]; memory-mapped files stay so on the CPU."""
+    images = torch.from_numpy(split.images).flatten(start_dim=1)
+    return images.to(device), torch.from_numpy(split.labels).to(device)
+
+
+def _pixels(images: Tensor) -> Tensor:
+    """Bytes 0 to 255 as float32 in [0, 1]."""
+    return images.to(torch.float32).div_(255)
+
+
+def _cross_entropy(logits_SBC: Tensor, labels_SB: Tensor) -> Tensor:
+    """Cross-entropy [S, B] in nats."""
+    return torch.nn.functional.cross_entropy(
+        logits_SBC.flatten(end_dim=1), labels_SB.flatten().long(), reduction="none"
+    ).view(labels_SB.shape)
+
+
+def _optimizer(model: ModelParams, network: Network) -> torch.optim.Optimizer:
+    """One optimiser for the stack: all three update each number by itself, so seeds stay apart."""
+    parameters = network.parameters()
+    rate, weight_decay = model.learning_rate, model.weight_decay
+    match model.optimizer:
+        case "adam":
+            return torch.optim.Adam(parameters, rate, weight_decay=weight_decay, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(parameters, rate, weight_decay=weight_decay, fused=True)
+        case "sgd":
+            return torch.optim.SGD(
+                parameters, rate, momentum=SGD_MOMENTUM, weight_decay=weight_decay, fused=True
+            )

@@ -1,0 +1,105 @@
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab import files
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    target = tmp_path / "new" / "x.json"
+    files.write_json(target, {"a": [1, 2]})
+    files.write_json(target, {"a": [3]})
+
+    assert target.read_text() == '{\n  "a": [3]\n}\n'
+    assert names(target.parent) == ["x.json"]
+
+
+def test_a_failing_block_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "x"
+    files.write_text(target, "old")
+
+    def write_half():
+        with files.replacing(target) as temporary:
+            temporary.write_text("ha")
+            raise RuntimeError
+
+    pytest.raises(RuntimeError, write_half)
+
+    assert target.read_text() == '{\n  "a": [3]\n}\n'
+    assert names(tmp_path) == ["x"]
+
+
+def test_not_a_number_is_refused_before_anything_is_written(tmp_path):
+    pytest.raises(ValueError, files.write_json, tmp_path / "x", {"a": float("nan")})
+
+    assert names(tmp_path) == []
+
+
+def test_an_error_names_the_file_and_not_its_temporary_neighbour(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        files.write_text(tmp_path / "x", "text")
+
+    assert caught.value.filename == str(tmp_path / "x")
+    assert names(tmp_path) == []
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    previous = os.umask(0o027)
+    try:
+        files.write_text(tmp_path / "x", "text")
+    finally:
+        os.umask(previous)
+
+    if sys.platform != "win32":
+        assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+
+
+def run(body: str) -> subprocess.CompletedProcess[str]:
+    code = f"import errno\nfrom lab.errors import *\ndef main():\n    {body}\nrun_script(main)"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "line"),
+    [
+        ("raise DataError('x.npy: is\\n  bad')", 2, "-c: x.npy: is bad\n"),
+        ("raise OSError(errno.ENOSPC, 'No space left', 'm/x')", 2,
+         "-c: m/x: No space left; free some space, then run again\n"),
+        ("open('lab/params.py/x', 'w')", 2,
+         "-c: lab/params.py/x: Not a directory; "
+         "remove the file that stands where a folder belongs, then run again\n"),
+        ("raise KeyboardInterrupt", 130, "-c: interrupted; nothing half-written was left behind\n"),
+        ("raise MemoryError", 2,
+         "-c: out of memory: lower train.seeds_per_stack or train.batch_size\n"),
+        ("pass", 0, ""),
+    ],
+)  # fmt: skip
+def test_what_a_user_can_mend_is_one_line(body, code, line):
+    done = run(body)
+
+    assert (done.returncode, done.stderr) == (code, line)
+
+
+def test_a_bug_keeps_its_traceback():
+    done = run("1 / 0")
+
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr

@@ -1,0 +1,41 @@
+"""Trains one model of params.yaml, all its seeds: `python train.py MODEL`."""
+
+import argparse
+
+from lab import params, results, runs, tracking
+from lab.cost import Meter, write_cost
+from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description
+from lab.errors import run_script
+from lab.progress import EpochProgress
+from lab.results import Epoch
+from lab.training import PRECISION, choose_device, cores, image_steps, stacks, train_model
+
+
+def main() -> None:
+    """Trains, writes the model's files, records its runs."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("model", help="an entry of `models:` in params.yaml")
+    name: str = arguments.parse_args().model
+    tree = params.load()
+    model, train = tree.model(name), tree.train
+    data = load_prepared(PREPARED)
+    device = choose_device()
+    run = runs.training_run(tree, name, read_description(DESCRIPTION), device.type)
+
+    with tracking.recording(run) as recorder:
+        with EpochProgress(len(stacks(train)) * train.epochs) as progress, Meter() as meter:
+
+            def on_epoch(epoch: Epoch) -> None:
+                progress.show(name, epoch)
+                runs.log_epoch(recorder, name, epoch)
+
+            trained = train_model(model, train, data, on_epoch, device=device, workers=cores())
+        found = results.write_run(name, trained, data, device=device.type, precision=PRECISION)
+        cost = write_cost(name, meter, image_steps(train, data), results.RUNS / f"{name}.json")
+        runs.log_results(recorder, found, results.curve(trained), cost)
+    accuracy = found.test.accuracy
+    print(f"{name}: test accuracy {accuracy.mean:.4f} over {len(found.seeds)} seeds")
+
+
+if __name__ == "__main__":
+    run_script(main)
