@@ -323,19 +323,24 @@ def read_predictions(path: Path) -> Predictions:
         DataError: the file is missing, damaged or of another shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # From memory: numpy leaves the file open when it turns out not to be a zip.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             found = Predictions(*(arrays[name] for name in Predictions._fields))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
         raise DataError(f"{path}: damaged ({error}); run `dvc repro` to write it anew") from None
-    shape = (len(found.seeds), found.predictions.shape[-1])
-    kinds = [array.dtype.str[1:] for array in found]
-    if found.predictions.shape != shape or found.confidence.shape != shape:
+    shapes = [array.shape for array in found]
+    images = found.predictions.shape
+    if len(images) != 2 or shapes != [images[:1], images, images]:
         raise DataError(
-            f"{path}: predictions must be [seeds, images]; got {found.predictions.shape}; "
+            f"{path}: must be [seeds], [seeds, images] and the same; got {shapes}; "
             "run `dvc repro` to write it anew"
         )
+    kinds = [array.dtype.str[1:] for array in found]
     if kinds != ["i8", "u1", "f4"]:
-        raise DataError(f"{path}: wrong types; got {kinds}; run `dvc repro` to write it anew")
+        raise DataError(
+            f"{path}: must be int64, uint8 and float32; got {kinds}; "
+            "run `dvc repro` to write it anew"
+        )
     return found

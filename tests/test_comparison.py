@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values):
 
     assert all(p <= a <= 1 for p, a in zip(p_values, adjusted, strict=True))
     ranks = sorted(range(len(p_values)), key=p_values.__getitem__)
-    assert all(adjusted[a] <= adjusted[b] for a, b in zip(ranks, ranks[1:], strict=False))
+    assert all(adjusted[a] <= adjusted[b] for a, b in itertools.pairwise(ranks))
 
 
 @given(same_length_pairs)

@@ -138,8 +138,10 @@ def test_a_missing_file_is_told(tmp_path):
 @given(st.integers(0, len(DEFAULTS) - 1), st.text(max_size=6), st.integers(0, 12))
 def test_any_edit_is_either_valid_or_refused_in_one_line(position, inserted, removed):
     text = DEFAULTS[:position] + inserted + DEFAULTS[position + removed :]
+    message = ""
     try:
         params.parse(text.encode(errors="surrogatepass"), "params.yaml")
     except ParamsError as error:
-        assert str(error).startswith("params.yaml")
-        assert len(str(error)) < 500
+        message = str(error)
+    assert message == "" or message.startswith("params.yaml")
+    assert len(message) < 500

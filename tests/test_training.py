@@ -1,0 +1,200 @@
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from lab.dataset import Prepared, Split
+from lab.params import ModelParams, TrainParams
+from lab.results import Trained
+from lab.training import decay, image_steps, stacks, train_model
+
+CPU = torch.device("cpu")
+MODEL = ModelParams(
+    hidden=[16],
+    activation="relu",
+    dropout=0.0,
+    optimizer="adam",
+    learning_rate=0.01,
+    schedule="linear",
+    weight_decay=0.0,
+)
+TRAIN = TrainParams(seeds=[0, 1, 2, 3], seeds_per_stack=2, epochs=2, batch_size=32)
+
+
+def images(count: int, seed: int) -> Split:
+    """Images whose class shows as a bright row, under noise: easy, but not trivial."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 10, count).astype(np.uint8)
+    pixels = random.integers(0, 100, (count, 28, 28)).astype(np.uint8)
+    pixels[np.arange(count), labels * 2] += 100
+    return Split(pixels, labels)
+
+
+@pytest.fixture(scope="module")
+def data() -> Prepared:
+    return Prepared(train=images(600, 0), validation=images(200, 1), test=images(100, 2))
+
+
+def train(data, model=MODEL, *, workers=2, on_epoch=lambda epoch: None, **changes) -> Trained:
+    return train_model(
+        model, TRAIN.model_copy(update=changes), data, on_epoch, device=CPU, workers=workers
+    )
+
+
+def assert_same(one: Trained, other: Trained) -> None:
+    for name, value in one.weights.items():
+        np.testing.assert_array_equal(value, other.weights[name])
+    np.testing.assert_array_equal(one.test.predictions_SN, other.test.predictions_SN)
+    np.testing.assert_array_equal(one.test.confidence_SN, other.test.confidence_SN)
+
+
+def test_it_learns(data):
+    trained = train(data, epochs=8)
+
+    assert trained.test.accuracy_S.min() > 0.9
+    losses = [e.train_loss_S.mean() for e in trained.epochs if e.seeds == (0, 1)]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_same_seeds_same_bytes_whatever_the_number_of_workers(data):
+    assert_same(train(data, workers=1), train(data, workers=4))
+
+
+def test_seeds_differ_from_each_other(data):
+    weights = train(data).weights["0.weight"]
+
+    assert all(not np.array_equal(weights[0], weights[k]) for k in range(1, 4))
+
+
+def test_a_seeds_result_does_not_depend_on_the_other_seeds(data):
+    both, alone = train(data, seeds=[7, 8]), train(data, seeds=[8])
+
+    np.testing.assert_allclose(both.weights["0.weight"][1], alone.weights["0.weight"][0], atol=1e-5)
+    assert both.test.accuracy_S[1] == pytest.approx(alone.test.accuracy_S[0], abs=0.011)
+
+
+def reference(data: Prepared, model: ModelParams, seed: int) -> torch.nn.Sequential:
+    """One seed trained with torch.nn and torch.optim as a tutorial would, same draws."""
+    generator = torch.Generator().manual_seed(seed)
+    plain = torch.nn.Sequential(torch.nn.Linear(784, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
+    with torch.no_grad():
+        for layer in (plain[0], plain[2]):
+            bound = layer.in_features**-0.5
+            weight = torch.empty(layer.in_features, layer.out_features)
+            layer.weight.copy_(weight.uniform_(-bound, bound, generator=generator).T)
+            layer.bias.uniform_(-bound, bound, generator=generator)
+    rate, decay_ = model.learning_rate, model.weight_decay
+    kinds = {
+        "adam": lambda p: torch.optim.Adam(p, rate, weight_decay=decay_),
+        "adamw": lambda p: torch.optim.AdamW(p, rate, weight_decay=decay_),
+        "sgd": lambda p: torch.optim.SGD(p, rate, momentum=0.9, weight_decay=decay_),
+    }
+    optimizer = kinds[model.optimizer](plain.parameters())
+    images = torch.tensor(data.train.images).flatten(1).float() / 255
+    labels = torch.tensor(data.train.labels).long()
+    total = TRAIN.epochs * len(range(0, len(images), TRAIN.batch_size))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: decay(model.schedule, step / total)
+    )
+    for _ in range(TRAIN.epochs):
+        for chosen in torch.randperm(len(images), generator=generator).split(TRAIN.batch_size):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(plain(images[chosen]), labels[chosen]).backward()
+            optimizer.step()
+            schedule.step()
+    return plain
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_a_stack_trains_as_a_plain_torch_loop_does(data, optimizer, schedule):
+    model = MODEL.model_copy(
+        update={"optimizer": optimizer, "schedule": schedule, "weight_decay": 0.01}
+    )
+    trained = train(data, model)
+
+    for index in (0, 3):
+        plain = reference(data, model, trained.seeds[index])
+        expected = plain[0].weight.detach().numpy()
+        np.testing.assert_allclose(trained.weights["0.weight"][index], expected, atol=2e-4)
+
+
+def test_dropout_is_the_same_on_every_run_and_changes_the_result(data):
+    model = MODEL.model_copy(update={"dropout": 0.5})
+
+    assert_same(train(data, model), train(data, model, workers=1))
+    assert not np.array_equal(train(data, model).weights["0.bias"], train(data).weights["0.bias"])
+
+
+def test_the_last_partial_batch_is_trained_on(data):
+    small = dataclasses.replace(data, train=images(33, 0))
+    dropped = dataclasses.replace(
+        data, train=Split(*(a[:32] for a in (small.train.images, small.train.labels)))
+    )
+
+    assert not np.array_equal(train(small).weights["0.bias"], train(dropped).weights["0.bias"])
+
+
+def test_a_batch_larger_than_the_data_is_one_step(data):
+    assert train(data, batch_size=10_000, epochs=1).epochs[0].number == 1
+
+
+def test_evaluation_agrees_with_numbers_worked_out_in_numpy(data):
+    trained = train(data)
+    hidden = data.test.images.reshape(100, 784).astype(np.float64) / 255
+    for index in range(4):
+        w = {key: value[index].astype(np.float64) for key, value in trained.weights.items()}
+        scores = np.maximum(hidden @ w["0.weight"].T + w["0.bias"], 0) @ w["2.weight"].T
+        scores += w["2.bias"]
+        scores -= scores.max(axis=1, keepdims=True)
+        probability = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        loss = -np.log(probability[np.arange(100), data.test.labels]).mean()
+
+        assert trained.test.loss_S[index] == pytest.approx(loss, rel=1e-4)
+        np.testing.assert_array_equal(trained.test.predictions_SN[index], probability.argmax(1))
+        np.testing.assert_allclose(trained.test.confidence_SN[index], probability.max(1), rtol=1e-4)
+
+
+def test_epochs_are_reported_as_they_end_per_stack(data):
+    seen, threads = [], set()
+
+    def on_epoch(epoch):
+        seen.append((epoch.seeds, epoch.number))
+        threads.add(threading.get_ident())
+
+    train(data, on_epoch=on_epoch)
+
+    assert sorted(seen) == [((0, 1), 1), ((0, 1), 2), ((2, 3), 1), ((2, 3), 2)]
+    assert len(threads) == 2
+
+
+def test_an_error_in_a_stack_is_not_swallowed(data):
+    def fail(epoch):
+        raise RuntimeError("the listener broke")
+
+    with pytest.raises(RuntimeError, match="the listener broke"):
+        train(data, on_epoch=fail)
+
+
+def test_the_test_set_chooses_nothing(data):
+    # Another test set changes no weight: it is only ever read at the end.
+    other = dataclasses.replace(data, test=images(100, 9))
+
+    np.testing.assert_array_equal(train(data).weights["0.weight"], train(other).weights["0.weight"])
+
+
+def test_evaluation_batches_do_not_matter(data, monkeypatch):
+    whole = train(data)
+    monkeypatch.setattr("lab.training.EVALUATION_BATCH", 7)
+
+    np.testing.assert_array_equal(train(data).test.predictions_SN, whole.test.predictions_SN)
+
+
+def test_counting():
+    class OneSplit:
+        train = images(10, 0)
+
+    assert stacks(TRAIN) == [(0, 1), (2, 3)]
+    assert image_steps(TRAIN, OneSplit()) == 4 * 2 * 10
