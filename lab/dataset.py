@@ -594,10 +594,17 @@ def save_prepared(prepared: Prepared, folder: Path) -> None:
             part: Split = getattr(prepared, name)
             for kind, array in (("images", part.images), ("labels", part.labels)):
                 path = Path(temporary) / f"{name}_{kind}.npy"
-                with files.replacing(path) as target, target.open("wb") as file:
-                    np.lib.format.write_array(file, np.ascontiguousarray(array), version=(1, 0))
+                _write_npy(path, array)
         for path in sorted(Path(temporary).iterdir()):
             path.replace(folder / path.name)
+
+
+def _write_npy(path: Path, array: NDArray[np.uint8]) -> None:
+    array = np.ascontiguousarray(array)
+    header = np.lib.format.header_data_from_array_1_0(array)
+    with files.replacing(path) as target, target.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.data)  # np.save's own write says of a full disk only how many bytes went
 
 
 def load_prepared(folder: Path) -> Prepared:
