@@ -1,1 +1,12 @@
 """What the pipeline's stages share: one flat package, a noun per module."""
+
+import importlib.util
+import sys
+
+if importlib.util.find_spec("safetensors") is None:
+    print(
+        "lab: the packages of requirements.txt are not installed for this Python; run `make repro`, "
+        "or `source .venv/bin/activate` after it",
+        file=sys.stderr,
+    )
+    raise SystemExit(2)

@@ -4,10 +4,13 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 
 from lab.dataset import CLASSES, Prepared, Split
 from lab.network import Network
@@ -16,6 +19,8 @@ from lab.results import Epoch, Evaluation, Trained
 
 EVALUATION_BATCH = 1_000  # images at once; the memory it takes, not the result, depends on it
 SGD_MOMENTUM = 0.9
+ADAM_BETAS = (0.9, 0.999)  # Kingma and Ba 2015 (arXiv 1412.6980), as is epsilon
+ADAM_EPSILON = 1e-8
 PRECISION = "float32"  # of weights and of every sum
 
 
@@ -99,7 +104,7 @@ def train_stack(
     generators = [Generator().manual_seed(seed) for seed in seeds]
     inputs = math.prod(data.train.images.shape[1:])
     network = Network.initialised(model, inputs, CLASSES, generators).to(device)
-    optimizer = _optimizer(model, network)
+    optimizer = Optimizer(model, network.parameters())
     images, labels = _on_device(data.train, device)
     steps_per_epoch = math.ceil(len(images) / train.batch_size)
     epochs = []
@@ -108,14 +113,11 @@ def train_stack(
         order_SN = torch.stack([torch.randperm(len(images), generator=g) for g in generators])
         for step, chosen_SB in enumerate(order_SN.to(device).split(train.batch_size, dim=1)):
             progress = ((number - 1) * steps_per_epoch + step) / (train.epochs * steps_per_epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = model.learning_rate * decay(model.schedule, progress)
             logits_SBC = network.logits(_pixels(images[chosen_SB]), generators)
             loss_SB = _cross_entropy(logits_SBC, labels[chosen_SB])
-            optimizer.zero_grad()
             # The sum over seeds keeps their gradients apart: no parameter belongs to two.
             loss_SB.mean(dim=1).sum().backward()
-            optimizer.step()
+            optimizer.step(model.learning_rate * decay(model.schedule, progress))
             losses_S += loss_SB.detach().sum(dim=1)
         validation = evaluate(network, data.validation, device)
         epoch = Epoch(
@@ -205,16 +207,58 @@ def _cross_entropy(logits_SBC: Tensor, labels_SB: Tensor) -> Tensor:
     ).view(labels_SB.shape)
 
 
-def _optimizer(model: ModelParams, network: Network) -> torch.optim.Optimizer:
-    """One optimiser for the stack: all three update each number by itself, so seeds stay apart."""
-    parameters = network.parameters()
-    rate, weight_decay = model.learning_rate, model.weight_decay
-    match model.optimizer:
-        case "adam":
-            return torch.optim.Adam(parameters, rate, weight_decay=weight_decay, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(parameters, rate, weight_decay=weight_decay, fused=True)
-        case "sgd":
-            return torch.optim.SGD(
-                parameters, rate, momentum=SGD_MOMENTUM, weight_decay=weight_decay, fused=True
+class Optimizer:
+    """Adam, AdamW or SGD with momentum, on all seeds of a stack at once.
+
+    Each updates every number by itself, so seeds stay apart. torch's functions do the arithmetic;
+    its `Optimizer` classes are left out because using one imports torch's compiler, which takes
+    3 s, longer than training a small model.
+    """
+
+    def __init__(self, model: ModelParams, parameters: list[Tensor]) -> None:
+        self._kind = model.optimizer
+        self._weight_decay = model.weight_decay
+        self._parameters = parameters
+        self._means = [torch.zeros_like(parameter) for parameter in parameters]
+        self._squares = [torch.zeros_like(parameter) for parameter in parameters]
+        self._steps = [torch.zeros((), device=parameter.device) for parameter in parameters]
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Moves the parameters against their gradients, and drops the gradients."""
+        gradients = [cast(Tensor, parameter.grad) for parameter in self._parameters]
+        if self._kind == "sgd":
+            sgd(
+                self._parameters,
+                gradients,
+                cast(list[Tensor | None], self._means),
+                fused=True,
+                foreach=False,
+                lr=learning_rate,
+                momentum=SGD_MOMENTUM,
+                weight_decay=self._weight_decay,
+                dampening=0.0,
+                nesterov=False,
+                maximize=False,
             )
+        else:
+            adam(
+                self._parameters,
+                gradients,
+                self._means,
+                self._squares,
+                [],
+                self._steps,
+                fused=True,
+                foreach=False,
+                lr=learning_rate,
+                beta1=ADAM_BETAS[0],
+                beta2=ADAM_BETAS[1],
+                eps=ADAM_EPSILON,
+                weight_decay=self._weight_decay,
+                decoupled_weight_decay=self._kind == "adamw",
+                amsgrad=False,
+                maximize=False,
+            )
+        for parameter in self._parameters:
+            parameter.grad = None
