@@ -17,7 +17,7 @@ repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@dvc repro
 
 test: $(READY)  ## set up, then pass the tests
-	@python -m pytest -n auto
+	@python -m pytest -n auto --dist loadgroup
 
 ui: $(READY)  ## open the MLflow UI on the recorded runs (port 5000, or UI_PORT=)
 	@python -m lab.tracking ui
