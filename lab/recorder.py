@@ -6,36 +6,30 @@ killed, and the run is marked as failed.
 """
 
 import contextlib
-import dataclasses
 import json
 import os
 import queue
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lab import tracking
+from lab import outbox, server, tracking
+from lab.errors import LabError
+from lab.tracking import ARTIFACTS, EXPERIMENT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-EXPERIMENT = "fair-trial"
-ARTIFACTS = Path("mlruns")
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 MAX_BATCH = 1_000  # metrics in one log_batch; MLflow's limit
 MAX_DIGEST = 36  # characters MLflow keeps of a dataset's digest
+_REPORTS = 1  # file descriptor
 LOCKED_PATIENCE = 30.0  # seconds to try again while another process holds the database
-
-
-@dataclasses.dataclass
-class _Recording:
-    """One tree of runs: MLflow ids by the child's name; None is the parent."""
-
-    ids: dict[str | None, str]
 
 
 class Store:
@@ -48,14 +42,15 @@ class Store:
         with _store_lock():  # two processes must not both create the tables
             self.client = MlflowClient(tracking_uri=uri)
             self.experiment = _experiment_id(self.client)
-        self._recordings: dict[int, _Recording] = {}
+        # MLflow's ids of each recording, by the child's name; None is the parent.
+        self._ids: dict[int, dict[str | None, str]] = {}
 
     def begin(self, key: int, run: dict[str, Any], start_ms: int) -> None:
         """Creates a run and its children."""
         parent = self._create(run, start_ms, None)
-        self._recordings[key] = _Recording({None: parent})
+        self._ids[key] = {None: parent}
         for child in run["children"]:
-            self._recordings[key].ids[child["name"]] = self._create(child, start_ms, parent)
+            self._ids[key][child["name"]] = self._create(child, start_ms, parent)
 
     def _create(self, run: dict[str, Any], start_ms: int, parent: str | None) -> str:
         from mlflow.entities import Param
@@ -108,11 +103,15 @@ class Store:
 
     def end(self, key: int, status: str, end_ms: int) -> None:
         """Ends a run and its children."""
-        for run_id in reversed(self._recordings[key].ids.values()):
+        for run_id in reversed(self._ids[key].values()):
             self.client.set_terminated(run_id, status, end_ms)
 
+    def ids(self, key: int) -> list[str]:
+        """MLflow's ids of a run and its children, in this order."""
+        return list(self._ids[key].values())
+
     def _id(self, key: int, child: str | None) -> str:
-        return self._recordings[key].ids[child]
+        return self._ids[key][child]
 
 
 def served_model(build: Path) -> dict[str, Any]:
@@ -169,23 +168,42 @@ def _patiently(action: Callable[[], None]) -> None:
             time.sleep(0.05)
 
 
-def record(messages: "queue.SimpleQueue[list[Any] | None]") -> None:
-    """Writes what arrives until the last message.
+class Recorder:
+    """Does what the messages say: writes the local store, tells the mirror."""
 
-    Raises:
-        Exception: whatever MLflow raises when the store cannot be written.
-    """
-    store = Store(tracking.local_store())
-    open_recordings: set[int] = set()
-    while (message := messages.get()) is not None:
-        kind, key, *rest = message
-        _patiently(lambda: getattr(store, kind)(key, *rest))  # noqa: B023 (called at once)
-        if kind == "begin":
-            open_recordings.add(key)
-        elif kind == "end":
-            open_recordings.remove(key)
-    for key in open_recordings:
-        store.end(key, "FAILED", time.time_ns() // 1_000_000)
+    def __init__(self, address: str):
+        self.store = Store(tracking.local_store())
+        self.live = outbox.Live(self.store.client, address) if address else None
+        self._open: set[int] = set()
+        self._claims = contextlib.ExitStack()
+
+    def run(self, messages: "queue.SimpleQueue[list[Any] | None]") -> None:
+        """Writes what arrives until the last message.
+
+        Raises:
+            Exception: whatever MLflow raises when the store cannot be written.
+        """
+        with self._claims:
+            while (message := messages.get()) is not None:
+                self._obey(*message)
+            for key in list(self._open):
+                self._obey("end", key, "FAILED", time.time_ns() // 1_000_000)
+            if self.live:
+                report(recorded=True, mirrored=True)
+                report(**self.live.finish(tracking.MIRROR_PATIENCE - 0.1))
+            else:
+                report(recorded=True, mirrored=False)
+
+    def _obey(self, kind: str, key: int, *rest: Any) -> None:
+        _patiently(lambda: getattr(self.store, kind)(key, *rest))
+        if kind == "end":
+            self._open.remove(key)
+        elif kind == "begin":
+            self._open.add(key)
+            ids = self.store.ids(key)
+            self._claims.enter_context(outbox.claimed(ids[0]))
+            if self.live:
+                self.live.add(ids[0], len(ids))
 
 
 def _receive(source: BinaryIO, messages: "queue.SimpleQueue[list[Any] | None]") -> None:
@@ -196,9 +214,19 @@ def _receive(source: BinaryIO, messages: "queue.SimpleQueue[list[Any] | None]") 
     messages.put(None)
 
 
-def _report(**report: Any) -> None:
+def report(**values: Any) -> None:
+    """Tells the script something."""
     with contextlib.suppress(OSError):
-        os.write(1, json.dumps(report).encode() + b"\n")
+        os.write(_REPORTS, json.dumps(values).encode() + b"\n")
+
+
+def _address() -> str:
+    """Where to mirror runs; nowhere when the variables that say it are wrong."""
+    try:
+        return server.address()
+    except LabError as error:
+        report(notice=str(error))
+        return ""
 
 
 def main() -> None:
@@ -206,15 +234,17 @@ def main() -> None:
     messages: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, messages), daemon=True).start()
     try:
-        record(messages)
+        Recorder(_address()).run(messages)
     except Exception as error:
         if os.environ.get("TRACKING_DEBUG"):
-            raise
+            traceback.print_exc()
         text = " ".join(str(error).split())[:200] or type(error).__name__
-        _report(line=tracking.NOT_RECORDED.format(f"MLflow's local store: {text}"))
-        return
-    _report(recorded=True, mirrored=False)
+        report(line=tracking.NOT_RECORDED.format(f"MLflow's local store: {text}"))
+    os._exit(0)  # requests under way must not hold up the script
 
 
 if __name__ == "__main__":
+    # Reports have stdout for themselves; whatever else prints there goes to stderr.
+    _REPORTS = os.dup(1)
+    os.dup2(2, 1)
     main()

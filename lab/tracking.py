@@ -28,6 +28,8 @@ from lab.errors import LabError, run_script
 Value = str | int | float | bool
 
 ROOT = Path(__file__).resolve().parent.parent
+EXPERIMENT = "fair-trial"  # the name under which MLflow lists the runs
+ARTIFACTS = Path("mlruns")
 LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the working directory
 # Seconds the end of a script waits, at most: for the local store (creating it takes about 2 s,
 # on a loaded machine much longer), after an interrupt, and for the mirror.
@@ -172,8 +174,8 @@ class _Writer:
 
     def _finish(self, patience: float) -> None:
         report = self._next_report(patience)
-        if "recorded" in report:
-            report = self._next_report(MIRROR_PATIENCE) if report["mirrored"] else {}
+        if report.get("recorded"):
+            report = self._next_report(2 * MIRROR_PATIENCE) if report["mirrored"] else {}
         if self._process:
             self._process.kill()  # it has nothing left to do that cannot be done again
             self._process.wait()
@@ -183,20 +185,11 @@ class _Writer:
             print(f"tracking: {link}", flush=True)
 
     def _next_report(self, patience: float) -> dict[str, Any]:
-        """The writer's next word; `progress` is not one, but shows that it is alive."""
-        deadline = time.monotonic() + patience
-        latest: dict[str, Any] = {"line": NOT_RECORDED.format("MLflow's local store is too slow")}
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                report = self._reports.get(timeout=left)
-            except queue.Empty:
-                return latest
-            if report is None:
-                return {"line": NOT_RECORDED.format("the process that writes to MLflow died")}
-            if "progress" not in report:
-                return report
-            latest = report["progress"]
-        return latest
+        try:
+            report = self._reports.get(timeout=patience)
+        except queue.Empty:
+            return {"line": NOT_RECORDED.format("MLflow's local store takes too long")}
+        return report or {"line": NOT_RECORDED.format("the process that writes to MLflow died")}
 
     def _feed(self, pipe: IO[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError), pipe:
@@ -207,7 +200,11 @@ class _Writer:
     def _listen(self, pipe: IO[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError), pipe:
             for line in pipe:
-                self._reports.put(json.loads(line))
+                report = json.loads(line)
+                if "notice" in report:
+                    print(f"tracking: {report['notice']}", file=sys.stderr, flush=True)
+                else:
+                    self._reports.put(report)
         self._reports.put(None)
 
 
