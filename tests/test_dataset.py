@@ -200,6 +200,22 @@ def test_another_data_sets_files_wait_for_their_turn(raw: Path, small: dict[str,
 
 
 @pytest.mark.usefixtures("offline")
+def test_another_data_sets_file_does_not_stay_in_a_data_sets_folder(
+    raw: Path, small: dict[str, bytes]
+) -> None:
+    put(raw / "FashionMNIST", {TEST_LABELS: small[TEST_LABELS]})
+    lines: list[str] = []
+
+    with pytest.raises(SourceError, match="4 of 4 files lacking"):
+        dataset.fetch("FashionMNIST", raw, lines.append)
+    assert tree(raw) == {}
+    assert lines[0] == (
+        f"{raw / 'FashionMNIST' / TEST_LABELS}: is MNIST's {TEST_LABELS}; refused, "
+        f"moved to {raw.parent / 'refused' / 'FashionMNIST' / TEST_LABELS}"
+    )
+
+
+@pytest.mark.usefixtures("offline")
 def test_leftovers_of_a_killed_run_are_removed(raw: Path, small: dict[str, bytes]) -> None:
     put(raw / "MNIST", {**small, f".{TRAIN_IMAGES}.x1y2z3": b"half"})
 
@@ -337,10 +353,6 @@ def test_when_all_fail_one_line_tells_what_was_tried_and_where_to_put_the_files(
 # --- torchvision, from a loopback mirror ---------------------------------------------------------
 
 
-# Importing torchvision takes 5 s: do it in one worker (with --dist loadgroup).
-one_worker = pytest.mark.xdist_group("torchvision")
-
-
 class Mirror:
     """An HTTP server whose files answer as the test says."""
 
@@ -412,7 +424,6 @@ def mirror(small: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator
         gc.unfreeze()
 
 
-@one_worker
 def test_torchvision_delivers(
     raw: Path, small: dict[str, bytes], mirror: Mirror, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -421,7 +432,6 @@ def test_torchvision_delivers(
     assert capfd.readouterr() == ("", ""), "no progress bars in logs"
 
 
-@one_worker
 def test_torchvisions_gzipped_files_are_kept_where_only_their_checksum_is_known(
     raw: Path, small: dict[str, bytes], mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,7 +460,6 @@ WRONG_DOWNLOADS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@one_worker
 @pytest.mark.parametrize("announce", ["honest length", "whole length"])
 @pytest.mark.parametrize("damage", WRONG_DOWNLOADS)
 def test_a_wrong_download_is_refused_and_never_left(
@@ -470,7 +479,6 @@ def test_a_wrong_download_is_refused_and_never_left(
     assert set(tree(raw)) <= {f"MNIST/{name}" for name in FILES if name != TRAIN_LABELS}
 
 
-@one_worker
 def test_torchvisions_own_check_is_not_relied_on(
     raw: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, small: dict[str, bytes]
 ) -> None:
@@ -485,7 +493,6 @@ def test_torchvisions_own_check_is_not_relied_on(
     assert not (raw / "MNIST" / TRAIN_LABELS).exists()
 
 
-@one_worker
 @pytest.mark.parametrize("bad", ["hang", "empty"])
 def test_the_second_mirror_is_tried_when_the_first_hangs_or_is_empty(
     raw: Path,
@@ -501,7 +508,6 @@ def test_the_second_mirror_is_tried_when_the_first_hangs_or_is_empty(
     assert dataset.fetch("MNIST", raw, print) == small
 
 
-@one_worker
 def test_a_hanging_mirror_is_given_up(
     raw: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -515,7 +521,6 @@ def test_a_hanging_mirror_is_given_up(
     assert time.monotonic() - start < 3
 
 
-@one_worker
 def test_a_torchvision_that_does_not_import_is_one_failed_source(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
