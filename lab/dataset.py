@@ -589,14 +589,20 @@ def save_prepared(prepared: Prepared, folder: Path) -> None:
         OSError: The folder cannot be written, or the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=folder) as temporary:
-        for name in SPLITS:
-            part: Split = getattr(prepared, name)
-            for kind, array in (("images", part.images), ("labels", part.labels)):
-                path = Path(temporary) / f"{name}_{kind}.npy"
-                _write_npy(path, array)
-        for path in sorted(Path(temporary).iterdir()):
-            path.replace(folder / path.name)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder) as temporary:
+            _write_arrays(prepared, Path(temporary))
+            for path in sorted(Path(temporary).iterdir()):
+                path.replace(folder / path.name)
+    except OSError as error:  # names a temporary file, which is gone by now
+        raise type(error)(error.errno, error.strerror, str(folder)) from error
+
+
+def _write_arrays(prepared: Prepared, folder: Path) -> None:
+    for name in SPLITS:
+        part: Split = getattr(prepared, name)
+        _write_npy(folder / f"{name}_images.npy", part.images)
+        _write_npy(folder / f"{name}_labels.npy", part.labels)
 
 
 def _write_npy(path: Path, array: NDArray[np.uint8]) -> None:

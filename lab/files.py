@@ -22,9 +22,12 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: the folder cannot be written, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
-    )
+    try:
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+        )
+    except OSError as error:  # names the temporary file, which nobody knows
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     os.close(descriptor)
     temporary = Path(name)
     try:
