@@ -15,6 +15,7 @@ import json
 import math
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -155,7 +156,7 @@ def _dagshub(environment: Mapping[str, str]) -> Destination:
     import httpx
 
     token, repo = _dagshub_token(environment), environment["DAGSHUB_REPO"].strip()
-    dagshub, helpers, auth = _dagshub_package(token)
+    dagshub, helpers, auth = _dagshub_package(environment, token)
     host = dagshub.common.config.host
     try:
         for path in ("user", f"repos/{repo}"):
@@ -175,12 +176,13 @@ def _dagshub(environment: Mapping[str, str]) -> Destination:
     return Destination(uri.rstrip("/"), user, password)
 
 
-def _dagshub_package(token: str) -> tuple[Any, Any, Any]:
+def _dagshub_package(environment: Mapping[str, str], token: str) -> tuple[Any, Any, Any]:
     """The package, its requests and its logins, with one token and neither browser nor chatter."""
     os.environ.update(DAGSHUB_USER_TOKEN=token, DAGSHUB_QUIET="1", DAGSHUB_DISABLE_ANALYTICS="1")
     package: Any = importlib.import_module("dagshub")
     oauth: Any = importlib.import_module("dagshub.auth.oauth")
     config: Any = importlib.import_module("dagshub.common.config")
+    config.set_host(environment.get("DAGSHUB_CLIENT_HOST", config.DEFAULT_HOST))
     config.token, config.quiet, config.http_timeout = token, True, CONNECT_SECONDS
     oauth.oauth_flow = _no_browser
     helpers = importlib.import_module("dagshub.common.helpers")
@@ -213,6 +215,8 @@ class Server:
         self.where = where
         self.requests = 0
         self._experiments: dict[str, str] = {}
+        self._datasets: set[str] = set()
+        self._dataset_lock = threading.Lock()
         self._secrets = [text for text in (where.password, where.token) if text]
         self._session = requests.Session()
         self._session.mount("http://", HTTPAdapter(pool_maxsize=2 * WORKERS))
@@ -282,7 +286,19 @@ class Server:
 
     def log_inputs(self, run_id: str, datasets: list[dict[str, Any]]) -> None:
         """Says what a run was trained on."""
-        self._post("runs/log-inputs", {"run_id": run_id, "datasets": datasets})
+        body = {"run_id": run_id, "datasets": datasets}
+        known = json.dumps(datasets)
+        if known in self._datasets:
+            self._post("runs/log-inputs", body)
+            return
+        # Two runs that bring the same new data set at once: MLflow 3.17 answers one of them 400
+        # (a unique constraint fails). The lock is for this process, the second try for others.
+        with self._dataset_lock:
+            try:
+                self._post("runs/log-inputs", body)
+            except RejectedError:
+                self._post("runs/log-inputs", body)
+            self._datasets.add(known)
 
     def metric_history(self, run_id: str, name: str) -> Iterator[dict[str, Any]]:
         """Every point of one metric."""

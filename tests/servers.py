@@ -1,0 +1,310 @@
+"""Real servers on loopback, and a proxy that spoils requests on their way to one."""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+USER, PASSWORD = "admin", "a-secret-of-16-c"
+START_SECONDS = 90.0
+
+AUTH = """[mlflow]
+default_permission = READ
+database_uri = sqlite:///auth.db
+admin_username = {user}
+admin_password = {password}
+auth_cache_ttl_seconds = 600
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def mlflow_server(
+    folder: Path, *, python: str = sys.executable, store: str = "sqlite:///server.db", auth: bool
+) -> Iterator[str]:
+    """A real MLflow server of the version that `python` has; yields its address."""
+    port = free_port()
+    command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", store, "--artifacts-destination", "./art"]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    if auth:
+        (folder / "auth.ini").write_text(AUTH.format(user=USER, password=PASSWORD))
+        command += ["--app-name", "basic-auth"]
+        environment["MLFLOW_AUTH_CONFIG_PATH"] = str(folder / "auth.ini")
+        environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] = PASSWORD
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _await_health(port, process, folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _await_health(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        url = f"http://127.0.0.1:{port}/health"
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"the MLflow server did not start: {log.read_text()[-2000:]}")
+
+
+FAULTS = {
+    # before the server hears of the request
+    "refused": "the connection is reset at once",
+    "hangs": "no answer, ever",
+    "401": "",
+    "403": "",
+    "404": "",
+    "429": "",
+    "500": "",
+    "garbage": "200 with a page that is not JSON",
+    "cut in the request": "half of the body, then a reset",
+    # after the server has done it
+    "hangs after": "done, but no answer",
+    "500 after": "done, but the answer says that it failed",
+    "cut before the answer": "done, then a reset",
+    "cut in the answer": "done, then half an answer",
+    "garbage after": "done, then a page that is not JSON",
+    # and from then on
+    "dies": "this and every later request is reset",
+}
+
+
+class Proxy:
+    """Forwards to a server, spoils the request with number `spoiled` (from 1), counts them all."""
+
+    def __init__(self, target: str, delay: float = 0.0):
+        self.target = target.removeprefix("http://")
+        self.delay = delay
+        self.fault = ""
+        self.spoiled = 0
+        self.seen: list[str] = []
+        self.released = threading.Event()
+        self._lock = threading.Lock()
+        proxy = self
+
+        class Handler(_Handler):
+            server_proxy = proxy
+
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    def __enter__(self) -> "Proxy":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def spoil(self, fault: str, number: int) -> None:
+        with self._lock:
+            self.fault, self.spoiled, self.seen = fault, number, []
+            self.released.set()
+            self.released = threading.Event()
+
+    def count(self, line: str) -> str:
+        """Notes a request and says how to treat it."""
+        with self._lock:
+            self.seen.append(line)
+            number = len(self.seen)
+            is_hit = number >= self.spoiled > 0 if self.fault == "dies" else number == self.spoiled
+            return self.fault if is_hit else ""
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that are killed leave connections behind; that is what is tested."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_proxy: Proxy
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.upstream = http.client.HTTPConnection(self.server_proxy.target, timeout=60)
+
+    def finish(self) -> None:
+        self.upstream.close()
+        with contextlib.suppress(OSError):
+            super().finish()
+
+    def handle_any(self) -> None:
+        proxy = self.server_proxy
+        fault = proxy.count(f"{self.command} {self.path}")
+        length = int(self.headers.get("Content-Length") or 0)
+        if fault in ("refused", "dies"):
+            return self.reset()
+        if fault == "cut in the request":
+            self.rfile.read(length // 2)
+            return self.reset()
+        body = self.rfile.read(length)
+        if proxy.delay:
+            time.sleep(proxy.delay)
+        if fault == "hangs":
+            return self.hang()
+        if fault.isdigit():
+            return self.answer(int(fault), b"<html>no</html>", {"Retry-After": "0"})
+        if fault == "garbage":
+            return self.answer(200, b"<html>hello</html>")
+        status, content = self.forward(body)
+        if fault == "hangs after":
+            return self.hang()
+        if fault == "500 after":
+            return self.answer(500, b"<html>no</html>")
+        if fault == "garbage after":
+            return self.answer(200, b"<html>hello</html>")
+        if fault == "cut before the answer":
+            return self.reset()
+        if fault == "cut in the answer":
+            self.answer(status, content[: len(content) // 2], {"Content-Length": str(len(content))})
+            return self.reset()
+        return self.answer(status, content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+
+    def forward(self, body: bytes) -> tuple[int, bytes]:
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
+        self.upstream.request(self.command, self.path, body, headers)
+        response = self.upstream.getresponse()
+        return response.status, response.read()
+
+    def answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response_only(status)
+        for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
+    def hang(self) -> None:
+        self.server_proxy.released.wait(60)
+        self.close_connection = True
+
+    def reset(self) -> None:
+        """Closes with RST, as a dying server does."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # Files made of the socket keep it open; shutting the read side alone would send no RST.
+        self.rfile.close()
+        self.wfile = open(os.devnull, "wb")  # noqa: SIM115, PTH123
+        self.connection.close()
+
+    def log_message(self, *_: Any) -> None:
+        """Silence."""
+
+
+class DagsHub:
+    """DagsHub's API as `dagshub.init` sees it, and its MLflow server under /owner/name.mlflow."""
+
+    def __init__(self, mlflow: str, repo: str, token: str):
+        self.mlflow, self.repo, self.token = mlflow.removeprefix("http://"), repo, token
+        self.seen: list[str] = []
+        self.status = 0  # when set, every answer of the API
+        outer = self
+
+        class Handler(_Handler):
+            def setup(self) -> None:
+                BaseHTTPRequestHandler.setup(self)
+                self.upstream = http.client.HTTPConnection(outer.mlflow, timeout=60)
+
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.seen.append(f"{self.command} {self.path}")
+                prefix = f"/{outer.repo}.mlflow"
+                if self.path.startswith(prefix):
+                    return self.to_mlflow(self.path.removeprefix(prefix), body)
+                status, value = outer.api(self.path, self.headers.get("Authorization", ""))
+                return self.answer(outer.status or status, json.dumps(value).encode())
+
+            do_GET = do_POST = do_PUT = handle_any
+
+            def to_mlflow(self, path: str, body: bytes) -> None:
+                login = base64.b64encode(f"someone:{outer.token}".encode()).decode()
+                if self.headers.get("Authorization") != f"Basic {login}":
+                    return self.answer(401, b"no")
+                self.path = path
+                own = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+                self.headers.replace_header("Authorization", f"Basic {own}")
+                return self.answer(*self.forward(body))
+
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    def api(self, path: str, authorization: str) -> tuple[int, Any]:
+        if authorization != f"Bearer {self.token}":
+            return 401, {"message": "no"}
+        owner, name = self.repo.split("/")
+        user = dict.fromkeys(
+            ("full_name", "avatar_url", "public_email", "website", "company", "description"), ""
+        ) | {"id": 1, "login": "someone", "username": "someone"}
+        if path == "/api/v1/user":
+            return 200, user
+        if path != f"/api/v1/repos/{self.repo}":
+            return 404, {"message": "no"}
+        flags = dict.fromkeys(("private", "fork", "empty", "mirror"), False)
+        counts = ("id", "size", "stars_count", "forks_count", "watchers_count", "open_issues_count")
+        texts = ("description", "html_url", "ssh_url", "clone_url", "website", "default_branch")
+        return 200, {
+            **flags,
+            **dict.fromkeys(counts, 0),
+            **dict.fromkeys(texts, ""),
+            "owner": {**user, "login": owner, "username": owner},
+            "name": name,
+            "full_name": self.repo,
+            "parent": None,
+            "created_at": "",
+            "updated_at": "",
+            "permissions": {},
+        }
+
+    def __enter__(self) -> "DagsHub":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
