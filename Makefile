@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test ui check format requirements clean
+.PHONY: help repro test ui sync test-servers check format requirements clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,10 +17,22 @@ repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@dvc repro
 
 test: $(READY)  ## set up, then pass the tests
-	@python -m pytest -n auto --dist loadgroup
+	@python -m pytest -n auto
 
 ui: $(READY)  ## open the MLflow UI on the recorded runs (port 5000, or UI_PORT=)
 	@python -m lab.tracking ui
+
+sync: $(READY)  ## send recorded runs to the MLflow server or DagsHub repository that is configured
+	@python sync.py
+
+# Every fault at every request takes minutes, so it is no part of `make test`.
+OLD_MLFLOW := .venv/mlflow-2.7
+test-servers: $(READY)  ## tests of the mirror in full, against this MLflow and against 2.7
+	@test -x $(OLD_MLFLOW)/bin/mlflow || (uv venv -q --python 3.11 $(OLD_MLFLOW) && \
+	  uv pip install -q --python $(OLD_MLFLOW)/bin/python "mlflow==2.7.1" "setuptools<81")
+	@FAULT_CAMPAIGN=1 python -m pytest -q tests/test_mirror.py
+	@FAULT_CAMPAIGN=1 OLD_MLFLOW_PYTHON=$(CURDIR)/$(OLD_MLFLOW)/bin/python \
+	  python -m pytest -q tests/test_mirror.py
 
 check: $(READY)  ## lint, types, workflows
 	@ruff format --check .

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import FileInfo, Run
 from servers import FAULTS, PASSWORD, USER, DagsHub, Proxy, mlflow_server
 
 import sync
@@ -142,11 +143,27 @@ def described(client: MlflowClient, run: Run) -> dict[str, Any]:
 
 
 def files(client: MlflowClient, run_id: str, folder: str | None = None) -> Iterator[Any]:
-    for entry in client.list_artifacts(run_id, folder):
+    for entry in _listed(client, run_id, folder):
         if entry.is_dir:
             yield from files(client, run_id, entry.path)
         else:
             yield entry.path, entry.file_size
+
+
+def _listed(client: MlflowClient, run_id: str, folder: str | None) -> list[FileInfo]:
+    """Artifacts in a folder; MLflow's own listing asks a 2.7 for models, which it lacks."""
+    if not tracking.is_server(client.tracking_uri):
+        return client.list_artifacts(run_id, folder)
+    answer = requests.get(
+        f"{client.tracking_uri}/api/2.0/mlflow/artifacts/list",
+        {"run_id": run_id, "path": folder or ""},
+        auth=(os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]),
+        timeout=30,
+    )
+    return [
+        FileInfo(entry["path"], entry["is_dir"], int(entry.get("file_size") or 0))
+        for entry in answer.json().get("files", [])
+    ]
 
 
 def assert_equal_there(store: Store, roots: list[str]) -> None:
