@@ -2,16 +2,17 @@
 
 import functools
 
-from lab import dataset, params
-from lab.dataset import DESCRIPTION, PREPARED, RAW
+from lab import dataset, params, sources
+from lab.dataset import DESCRIPTION, PREPARED
 from lab.errors import run_script
+from lab.sources import RAW
 
 
 def main() -> None:
     """Raw files in, three verified splits out."""
     settings = params.load().dataset
     say = functools.partial(print, flush=True)  # a log shows the line while a download lasts
-    idx = dataset.fetch(settings.name, RAW, say)
+    idx = sources.fetch(settings.name, RAW, say)
     prepared = dataset.split(idx, settings.validation_size, settings.split_seed)
     dataset.save_prepared(prepared, PREPARED)
     description = dataset.describe(settings.name, settings.split_seed, prepared)

@@ -5,8 +5,8 @@ import sys
 
 if importlib.util.find_spec("safetensors") is None:
     print(
-        "lab: the packages of requirements.txt are not installed for this Python; run `make repro`, "
-        "or `source .venv/bin/activate` after it",
+        "lab: the packages of requirements.txt are not installed for this Python; "
+        "run `make repro`, or after it `source .venv/bin/activate`",
         file=sys.stderr,
     )
     raise SystemExit(2)

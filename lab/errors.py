@@ -63,6 +63,16 @@ def run_script(main: Callable[[], None]) -> None:
         _leave(f"{where}: {error.strerror}; {_MACHINE_ERRNOS[error.errno]}", EXIT_MISUSE)
 
 
+def shortened(text: str, limit: int = 240) -> str:
+    r"""Text on one line, with an ellipsis where it is longer than `limit` characters.
+
+    >>> shortened("no such\\n  file", limit=10)
+    'no such...'
+    """
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
 def _one_line(message: str) -> str:
     return " ".join(message.split())
 

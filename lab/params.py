@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.tokens import AnchorToken
 
-from lab.errors import ParamsError, run_script
+from lab.errors import ParamsError, run_script, shortened
 
 PARAMS_FILE = Path("params.yaml")
 MODEL_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"  # no dot: DVC reads dots as nesting
@@ -194,11 +194,12 @@ def _describe(problem: ErrorDetails) -> str:
         )
     if is_key_problem:
         rule = "a model's name takes letters, digits, _ and - (64 at most)"
-        return f"{key}: {rule}; got {_shown(problem['input'])}; rename it"
+        return f"{key}: {rule}; got {shortened(repr(problem['input']), limit=60)}; rename it"
     rule = _RULES.get(kind, problem["msg"][0].lower() + problem["msg"][1:])
     if kind == "missing":
         return f"{key}: missing key; add it"
-    return f"{key}: {rule}; got {_shown(problem['input'])}; {_advice(kind, location)}"
+    got = shortened(repr(problem["input"]), limit=60)
+    return f"{key}: {rule}; got {got}; {_advice(kind, location)}"
 
 
 def _advice(kind: str, location: list[str]) -> str:
@@ -224,11 +225,6 @@ def _keys_beside(location: list[str]) -> list[str]:
 def main() -> None:
     """Checks `params.yaml`, so that a slip is told before any stage runs."""
     load()
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 if __name__ == "__main__":

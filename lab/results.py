@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from scipy.special import stdtrit  # scipy.stats has the same, and takes a second to import
 
 from lab.dataset import CLASSES, Prepared
-from lab.errors import DataError
+from lab.errors import DataError, shortened
 from lab.files import replacing, write_bytes, write_json, write_text
 from lab.params import ModelParams
 
@@ -307,7 +307,7 @@ def first_problem(error: ValidationError) -> str:
     """The first problem of a file that breaks its schema: key, rule and value got."""
     problem = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in problem["loc"]) or "top level"
-    return f"{key}: {problem['msg'].lower()}; got {repr(problem['input'])[:60]}"
+    return f"{key}: {problem['msg'].lower()}; got {shortened(repr(problem['input']), limit=60)}"
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from support import head
 
-from lab import dataset
+from lab import sources
+from lab.dataset import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 
 ROOT = Path(__file__).parent.parent
+SMALL_TRAIN, SMALL_TEST = 300, 100
 
 
 @pytest.fixture(scope="session")
@@ -17,12 +20,23 @@ def raw_mnist(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
     It is the checkout's own where `dvc repro` has run; else the files are fetched once for all
     workers of pytest-xdist.
     """
-    own = ROOT / dataset.RAW / "MNIST"
-    if all((own / file).is_file() for file in dataset.CHECKSUMS["MNIST"]):
+    own = ROOT / sources.RAW / "MNIST"
+    if all((own / file).is_file() for file in sources.CHECKSUMS["MNIST"]):
         return own
     shared = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         shared = shared.parent
     with FileLock(shared / "raw_mnist.lock"):
-        dataset.fetch("MNIST", shared / "raw_mnist", print)
+        sources.fetch("MNIST", shared / "raw_mnist", print)
     return shared / "raw_mnist" / "MNIST"
+
+
+@pytest.fixture(scope="session")
+def small(raw_mnist: Path) -> dict[str, bytes]:
+    """A small data set made of real images: the first of each of MNIST's files."""
+    return {
+        TRAIN_IMAGES: head(raw_mnist / TRAIN_IMAGES, 3, SMALL_TRAIN),
+        TRAIN_LABELS: head(raw_mnist / TRAIN_LABELS, 1, SMALL_TRAIN),
+        TEST_IMAGES: head(raw_mnist / TEST_IMAGES, 3, SMALL_TEST),
+        TEST_LABELS: head(raw_mnist / TEST_LABELS, 1, SMALL_TEST),
+    }

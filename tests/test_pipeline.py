@@ -42,8 +42,6 @@ THIRD = """\
      schedule: cosine, weight_decay: 0.0}
 compare:"""
 
-pytestmark = pytest.mark.xdist_group("pipeline")  # one repository, one worker
-
 
 class Repository:
     """A clone of this repository, with its own git history, params and MLflow store."""

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import prepare
-from lab import dataset, files
+from lab import dataset, files, sources
 
 ROOT = Path(__file__).parent.parent
 ARRAYS = [f"{name}_{kind}.npy" for name in dataset.SPLITS for kind in ("images", "labels")]
@@ -103,12 +103,12 @@ def checkout(tmp_path: Path) -> Checkout:
 def supplied(checkout: Checkout, raw_mnist: Path) -> Checkout:
     """A checkout that has the raw files, as links."""
     (checkout.folder / "data/raw/MNIST").mkdir(parents=True)
-    for file in dataset.CHECKSUMS["MNIST"]:
+    for file in sources.CHECKSUMS["MNIST"]:
         (checkout.folder / "data/raw/MNIST" / file).symlink_to(raw_mnist / file)
     return checkout
 
 
-RAW_FILES = [f"data/raw/MNIST/{file}" for file in dataset.CHECKSUMS["MNIST"]]
+RAW_FILES = [f"data/raw/MNIST/{file}" for file in sources.CHECKSUMS["MNIST"]]
 PREPARED_FILES = [f"data/prepared/{name}" for name in ARRAYS]
 OUTPUTS = sorted([*RAW_FILES, *PREPARED_FILES, "metrics/dataset.json", "params.yaml"])
 
@@ -313,7 +313,7 @@ def small_mnist(raw_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """A folder to run `prepare.main` in: 1,000 real images of each kind, put by hand."""
     (tmp_path / "data/raw").mkdir(parents=True)
     table = {}
-    for file in dataset.CHECKSUMS["MNIST"]:
+    for file in sources.CHECKSUMS["MNIST"]:
         dimensions = 3 if "images" in file else 1
         item = 784 if dimensions == 3 else 1
         with (raw_mnist / file).open("rb") as stream:
@@ -322,7 +322,7 @@ def small_mnist(raw_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             content = bytes(header) + stream.read(1_000 * item)
         (tmp_path / "data/raw" / file).write_bytes(content)
         table[file] = files.sha256(content)
-    monkeypatch.setitem(dataset.CHECKSUMS, "MNIST", table)
+    monkeypatch.setitem(sources.CHECKSUMS, "MNIST", table)
     text = (ROOT / "params.yaml").read_text()
     text = re.sub(r"name: \w+", "name: MNIST", text)
     (tmp_path / "params.yaml").write_text(
