@@ -1,0 +1,130 @@
+"""Compares the results in the working tree with those of a baseline revision.
+
+Without a step it collects the evidence and renders it: report.json, report.md, report.html and
+pictures. The steps are apart because in CI they run on two sides of a border of trust: `collect`
+reads the repository, `render` needs nothing but a report.json, and trusts nothing in it.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lab import evidence as evidence_file
+from lab import report
+from lab.document import file_names, hypertext
+from lab.errors import LabError, run_script
+from lab.evidence import Evidence
+from lab.files import write_bytes, write_json, write_text
+from lab.report import Judgement, Notes
+from lab.results import first_problem
+
+EXIT_GATE = 1  # misuse exits 2
+
+
+def main() -> None:
+    """Collects, renders, says the verdict; with `--gate` a regression exits 1."""
+    arguments = _arguments()
+    if arguments.step == "render":
+        evidence = evidence_file.read(arguments.file)
+    else:
+        evidence = collect(arguments.base, arguments.output)
+    if arguments.step == "collect":
+        return
+    notes = _notes(arguments)
+    judgement = render(evidence, arguments.output, notes, _before_pictures(arguments))
+    print(report.terminal(evidence, judgement))
+    print(f"\nthe whole report: {arguments.output / 'report.html'}", flush=True)
+    if arguments.gate and not judgement.passes and notes.lifted_by is None:
+        sys.exit(EXIT_GATE)
+
+
+def collect(base: str, output: Path) -> Evidence:
+    """Writes report.json: what was measured on both sides."""
+    from lab import collection  # render must not need what this needs
+
+    found = collection.collect(Path(), base or None, _progress)
+    write_json(output / "report.json", found.model_dump())
+    return found
+
+
+def render(
+    evidence: Evidence, output: Path, notes: Notes, before_pictures: str | None
+) -> Judgement:
+    """Writes report.md, report.html and the pictures, all from the same values."""
+    from lab import pictures  # matplotlib takes most of a second to import
+
+    judgement = report.judge(evidence)
+    drawn, files = pictures.draw(evidence, judgement)
+    for name in (name for picture in pictures.PICTURES for name in file_names(picture)):
+        if name in files:
+            write_bytes(output / name, files[name])
+        else:
+            (output / name).unlink(missing_ok=True)  # of an earlier report
+    text = report.text(evidence, judgement, drawn, notes, before_pictures)
+    write_text(output / "report.md", text)
+    page = report.page(evidence, judgement, drawn, notes)
+    write_text(output / "report.html", hypertext(page, files))
+    return judgement
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    option = parser.add_argument
+    option("step", nargs="?", choices=["collect", "render"], help="one half only")
+    option("file", nargs="?", type=Path, metavar="FILE", help="render: a report.json")
+    option("--output", type=Path, default=Path("report"), metavar="FOLDER", help="default: report")
+    option(
+        "--base",
+        default="",
+        metavar="REVISION",
+        help="the baseline; default: the merge-base with the default branch",
+    )
+    option("--gate", action="store_true", help="exit 1 on regressed, missing or stale results")
+    option(
+        "--pictures-url",
+        metavar="URL",
+        help="where report.md finds the pictures; default: beside itself",
+    )
+    option("--no-pictures", action="store_true", help="leave the pictures out of report.md")
+    option("--run-url", metavar="URL", help="say which run made the report")
+    option("--lifted-by", metavar="LOGIN", help="say who lifted the gate, and lift it")
+    option("--note", action="append", default=[], metavar="TEXT", help="add a line (up to 10)")
+    arguments = parser.parse_args()
+    if (arguments.step == "render") != (arguments.file is not None):
+        parser.error("render needs one report.json, and nothing else takes a file")
+    return arguments
+
+
+def _notes(arguments: argparse.Namespace) -> Notes:
+    try:
+        return Notes(
+            run_url=arguments.run_url or None,
+            lifted_by=arguments.lifted_by or None,
+            texts=arguments.note,
+        )
+    except ValidationError as error:
+        raise LabError(f"--{first_problem(error)}; correct it") from None
+
+
+def _before_pictures(arguments: argparse.Namespace) -> str | None:
+    """What stands before a picture's file name in report.md; None leaves the pictures out."""
+    if arguments.no_pictures:
+        return None
+    url: str = arguments.pictures_url or ""
+    if not url:
+        return ""
+    if not report.PICTURES_URL.fullmatch(url):
+        raise LabError(f"--pictures-url: must be an https address; got {url!r}; correct it")
+    return f"{url.rstrip('/')}/"
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run_script(main)
