@@ -12,12 +12,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lab import evidence as evidence_file
-from lab import report
+from lab import judgement, report
 from lab.document import file_names, hypertext
 from lab.errors import LabError, run_script
 from lab.evidence import Evidence
 from lab.files import write_bytes, write_json, write_text
-from lab.report import Judgement, Notes
+from lab.judgement import Judgement
+from lab.report import Notes
 from lab.results import first_problem
 
 EXIT_GATE = 1  # misuse exits 2
@@ -33,10 +34,10 @@ def main() -> None:
     if arguments.step == "collect":
         return
     notes = _notes(arguments)
-    judgement = render(evidence, arguments.output, notes, _before_pictures(arguments))
-    print(report.terminal(evidence, judgement))
+    judged = render(evidence, arguments.output, notes, _before_pictures(arguments))
+    print(report.terminal(evidence, judged))
     print(f"\nthe whole report: {arguments.output / 'report.html'}", flush=True)
-    if arguments.gate and not judgement.passes and notes.lifted_by is None:
+    if arguments.gate and not judged.passes and notes.lifted_by is None:
         sys.exit(EXIT_GATE)
 
 
@@ -55,18 +56,18 @@ def render(
     """Writes report.md, report.html and the pictures, all from the same values."""
     from lab import pictures  # matplotlib takes most of a second to import
 
-    judgement = report.judge(evidence)
-    drawn, files = pictures.draw(evidence, judgement)
+    judged = judgement.judge(evidence)
+    drawn, files = pictures.draw(evidence, judged)
     for name in (name for picture in pictures.PICTURES for name in file_names(picture)):
         if name in files:
             write_bytes(output / name, files[name])
         else:
             (output / name).unlink(missing_ok=True)  # of an earlier report
-    text = report.text(evidence, judgement, drawn, notes, before_pictures)
+    text = report.text(evidence, judged, drawn, notes, before_pictures)
     write_text(output / "report.md", text)
-    page = report.page(evidence, judgement, drawn, notes)
+    page = report.page(evidence, judged, drawn, notes)
     write_text(output / "report.html", hypertext(page, files))
-    return judgement
+    return judged
 
 
 def _arguments() -> argparse.Namespace:

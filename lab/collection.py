@@ -272,7 +272,7 @@ def _unnamed(run: RunResults) -> dict[str, Any]:
 def _missing(side: Side, name: str) -> str | None:
     if name not in side.names or name in side.runs:
         return None
-    return _text(side.faults.get(name, "it could not be reproduced"))
+    return _text(side.faults.get(name, "it cannot be reproduced"))
 
 
 def _side(side: Side, name: str) -> ModelSide | None:

@@ -265,7 +265,8 @@ table { border-collapse: collapse; font-size: .92rem; }
 th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left;
   vertical-align: top; }
 th { background: var(--code); }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
 code, pre { font: .88rem/1.35 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
   background: var(--code); border-radius: 4px; }
 code { padding: .1rem .3rem; overflow-wrap: anywhere; }

@@ -21,7 +21,8 @@ from PIL import Image as PillowImage
 from lab.comparison import Verdict
 from lab.document import Picture, file_names
 from lab.evidence import Curve, Evidence, Image, Model
-from lab.report import MINUS, Judged, Judgement, points
+from lab.judgement import Judged, Judgement
+from lab.report import MINUS, points
 
 DOTS_PER_INCH = 150
 WIDTH = 7.0  # inches; shown 700 pixels wide
@@ -87,7 +88,7 @@ PICTURES = ("differences", "curves", "confusion", "images")
 def _figures(evidence: Evidence, judgement: Judgement) -> list[tuple[str, str, Figure]]:
     told = [one for one in judgement.models if one.finding]
     both = sorted(told, key=lambda one: -_size(one))  # the largest differences first
-    curves = [one.model for one in both if _curve_sides(one.model)][:MOST_CURVES]
+    curves = [one.model for one in both if _has_other_curves(one.model)][:MOST_CURVES]
     moved = [one.model for one in both if _has_moved(one.model)][:MOST_CONFUSIONS]
     figures = []
     if told:
@@ -148,7 +149,9 @@ def differences(judged: Sequence[Judged], margin: float) -> Figure:
     ends = [abs(value) for one in judged for value in _extent(one)]
     reach = 1.12 * max([200 * margin, *ends])
     axes.set_xlim(-reach, reach)
-    axes.set_xlabel("test accuracy, candidate minus baseline (percentage points)")
+    axes.set_xlabel(
+        "← worse      test accuracy, candidate minus baseline (percentage points)      better →"
+    )
     axes.set_title(
         f"Line: 95 % interval.  Small dots: single seeds.  Grey: margin of ±{100 * margin:.2g} pp",
         loc="left",
@@ -164,13 +167,13 @@ def _difference_row(axes: Axes, row: int, one: Judged) -> None:
     found, colour = one.finding.difference, _colour(one.word)
     single = _single_differences(one.model)
     # A fixed wobble keeps equal dots apart without chance.
-    wobble = [0.09 * ((position * 7) % 5 - 2) / 2 for position in range(len(single))]
+    wobble = [0.05 * ((position * 7) % 5 - 2) / 2 for position in range(len(single))]
     axes.scatter(
         single,
-        [row + offset for offset in wobble],
+        [row + 0.2 + offset for offset in wobble],
         s=13,
         color=colour,
-        alpha=0.38,
+        alpha=0.6,
         linewidths=0,
         zorder=2,
     )
@@ -238,12 +241,18 @@ def _curve_sides(model: Model) -> list[tuple[str, str, str, Curve]]:
     ]
 
 
+def _has_other_curves(model: Model) -> bool:
+    """Whether there is a curve, and the two sides are not the same one."""
+    sides = [curve for *_, curve in _curve_sides(model)]
+    return len(sides) == 1 or (len(sides) == 2 and sides[0] != sides[1])
+
+
 def learning_curves(models: Sequence[Model]) -> Figure:
     """A row a model: training loss and validation accuracy by epoch, mean and one sd."""
-    height = 0.55 + 2.15 * len(models)
+    height = 0.4 + 2.2 * len(models)
     figure = Figure(figsize=(WIDTH, height))
     figure.subplots_adjust(
-        left=0.085, right=0.98, bottom=0.5 / height, top=1 - 0.5 / height, wspace=0.22, hspace=0.42
+        left=0.085, right=0.98, bottom=0.5 / height, top=1 - 0.28 / height, wspace=0.22, hspace=0.42
     )
     grid = figure.subplots(len(models), 2, squeeze=False)
     for row, model in enumerate(models):
@@ -399,13 +408,13 @@ def gallery(images: Sequence[Image], names: Sequence[str]) -> Figure:
     """Test images whose majority prediction changed: what they are, were called and are called."""
     rows = -(-len(images) // COLUMNS)
     is_shared = len({image.model for image in images}) == 1
-    height = 0.35 + rows * (1.82 if is_shared else 1.98)
+    height = 0.35 + rows * (1.65 if is_shared else 1.82)
     figure = Figure(figsize=(WIDTH, height))
     model = f" of {images[0].model}" if is_shared else ""
     figure.text(
         0.01,
         1 - 0.2 / height,
-        f"Predictions{model} that changed on most seeds, the clearest first:  baseline → candidate",
+        f"Predictions{model} that changed: baseline → candidate, and how many seeds agree",
         fontsize=8.5,
         color=NEUTRAL,
     )
@@ -438,7 +447,7 @@ def _caption(axes: Axes, image: Image, names: Sequence[str], is_shared: bool) ->
         (f"{short[before]} → {short[after]}", INK, "bold", 10),
         (f"is {names[image.label][:12]}, {verdict}", colour, "normal", 8),
         (
-            f"seeds: {image.baseline_votes}/{image.baseline_seeds} → "
+            f"{image.baseline_votes}/{image.baseline_seeds} → "
             f"{image.candidate_votes}/{image.candidate_seeds}",
             NEUTRAL,
             "normal",

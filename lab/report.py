@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from lab.comparison import Difference, Finding, Side, Verdict, difference, findings
+from lab.comparison import Difference, Side, Verdict, difference
 from lab.document import (
     Block,
     Bullets,
@@ -28,30 +28,23 @@ from lab.document import (
     plain,
 )
 from lab.evidence import Change, Cost, Evidence, Model, ModelSide, Split, Text
+from lab.judgement import (
+    NEW,
+    REMOVED,
+    STALE,
+    WORDS,
+    Judged,
+    Judgement,
+    accuracy,
+    is_identical,
+    seeds_needed,
+)
 from lab.results import FEWEST_SEEDS, Record
 
 MARKER = "fair-trial report"
 MAX_CHARACTERS = 60_000  # of Markdown; a comment on GitHub holds 65,536
 MAX_SEEDS_ADVISED = 1_000  # more is no advice
 MINUS = "−"
-
-STALE = "stale"
-NEW = "new"
-REMOVED = "removed"
-
-# Worst first; the sign goes before the verdict line.
-WORDS = {
-    Verdict.MISSING.value: "✕",
-    STALE: "✕",
-    Verdict.REGRESSED.value: "▼",
-    Verdict.IMPROVED.value: "▲",
-    Verdict.CANNOT_TELL.value: "?",
-    Verdict.REAL_BUT_SMALL.value: "≈",
-    Verdict.EQUIVALENT.value: "=",
-    NEW: "+",
-    REMOVED: MINUS,
-}
-
 
 _ADDRESS = r"https://[A-Za-z0-9.:-]{1,100}(/[A-Za-z0-9_.~-]{1,100}){0,12}/?"
 PICTURES_URL = re.compile(_ADDRESS)
@@ -65,82 +58,6 @@ class Notes(Record):
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,39}(\[bot\])?$")] | None
     ) = None
     texts: Annotated[list[Text], Field(max_length=10)] = Field(default_factory=list)
-
-
-# --- judgement -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A model, the word that the report has for it, and the difference where there is one."""
-
-    model: Model
-    word: str
-    finding: Finding | None
-
-    @property
-    def passes(self) -> bool:
-        """Whether a gate lets it through."""
-        return self.word not in (Verdict.REGRESSED, Verdict.MISSING, STALE)
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """The whole comparison; `refusal` says why nothing can be compared."""
-
-    models: Sequence[Judged]
-    refusal: str | None
-
-    @property
-    def passes(self) -> bool:
-        """Whether a gate lets it through."""
-        return self.refusal is None and all(model.passes for model in self.models)
-
-    def by_word(self) -> dict[str, list[Judged]]:
-        """The models of each word, the worst word first."""
-        grouped = {word: [one for one in self.models if one.word == word] for word in WORDS}
-        return {word: models for word, models in grouped.items() if models}
-
-
-def judge(evidence: Evidence) -> Judgement:
-    """Finds the differences of test accuracy, all models judged together."""
-    refusal = _refusal(evidence)
-    compared = [m for m in evidence.models if m.candidate and m.baseline and not refusal]
-    pairs = [
-        (_side(model.candidate), _side(model.baseline))
-        for model in compared
-        if model.candidate and model.baseline
-    ]
-    found = dict(zip((m.name for m in compared), findings(pairs, evidence.margin), strict=True))
-    return Judgement(
-        [Judged(model, _word(model, found), found.get(model.name)) for model in evidence.models],
-        refusal,
-    )
-
-
-def _refusal(evidence: Evidence) -> str | None:
-    new, old = evidence.candidate_data, evidence.baseline_data
-    if new and old and new.test.sha256 != old.test.sha256:
-        return (
-            "the two revisions were tested on different images "
-            f"(test set {old.test.sha256[:12]}, now {new.test.sha256[:12]}), "
-            "so no difference of accuracy means anything"
-        )
-    return None
-
-
-def _side(side: ModelSide) -> Side:
-    return Side(side.seeds, side.test.accuracy)
-
-
-def _word(model: Model, found: dict[str, Finding]) -> str:
-    if model.candidate is None and model.candidate_missing is None:
-        return REMOVED
-    if model.baseline is None and model.baseline_missing is None:
-        return NEW if model.candidate else Verdict.MISSING.value
-    if model.name not in found:
-        return Verdict.MISSING.value
-    return STALE if model.stale else found[model.name].verdict.value
 
 
 # --- numbers -------------------------------------------------------------------------------------
@@ -232,6 +149,8 @@ def verdict_line(evidence: Evidence, judgement: Judgement) -> Line:
 def _amount(one: Judged) -> str:
     if one.finding is None or one.word == STALE:
         return ""
+    if is_identical(one.model):
+        return " (identical results)"
     found = one.finding.difference
     if found.interval is None:
         return f" {points(found.estimate)} pp"
@@ -273,13 +192,6 @@ def _blindness(models: Sequence[Judged]) -> Line:
         Data("train.seeds"),
         ".",
     ]
-
-
-def seeds_needed(found: Difference, seeds: int, margin: float) -> int | None:
-    """About how many seeds a side would show a true difference as large as the margin."""
-    if not found.smallest_detectable:
-        return None
-    return max(FEWEST_SEEDS, math.ceil(seeds * (found.smallest_detectable / margin) ** 2))
 
 
 TERMINAL_ROWS = 20
@@ -597,9 +509,9 @@ RESULT_COLUMNS = (
     "Model",
     "Baseline, %",
     "Candidate, %",
-    "Difference, pp (95 % interval)",
+    "Difference, pp (95 %)",
     "p (Holm)",
-    "Would have seen, pp",
+    "Sees, pp",
     "Verdict",
 )
 
@@ -962,6 +874,9 @@ def _pictures(evidence: Evidence, drawn: Sequence[Picture], room: Room) -> list[
             )
             continue
         total = flips.mended + flips.broken + flips.otherwise
+        if not total:
+            lines.append([Data(flips.model), ": most seeds agree as before on every test image."])
+            continue
         lines.append(
             [
                 Data(flips.model),
@@ -1094,7 +1009,7 @@ def _raw(evidence: Evidence, room: Room) -> list[Block]:
         Table(header, room.rows_of(header, rows, is_folded=True), frozenset(header[1:]))
     ]
     correlations = [
-        (model.name, difference(_side(model.candidate), _side(model.baseline)).correlation)
+        (model.name, difference(accuracy(model.candidate), accuracy(model.baseline)).correlation)
         for model in evidence.models
         if model.candidate and model.baseline
     ]
@@ -1121,7 +1036,7 @@ def _reproduction(evidence: Evidence) -> list[Block]:
         blocks.append(
             Paragraph(
                 [
-                    f"and these {_many(candidate.uncommitted_total, 'uncommitted file')}, which "
+                    f"and {_many(candidate.uncommitted_total, 'uncommitted file')}, which "
                     "no commit holds: ",
                     *_names(candidate.uncommitted[:10]),
                     ", …" if candidate.uncommitted_total > 10 else "",
@@ -1163,7 +1078,7 @@ def _legend(evidence: Evidence) -> list[Block]:
                 [Strong("real but small"), ": told from zero, but below the margin."],
                 [
                     Strong("cannot tell"),
-                    ": neither; “would have seen” is the true difference that "
+                    ": neither; “sees” is the true difference that "
                     "this many seeds would have told from zero four times out of five.",
                 ],
                 [

@@ -459,16 +459,12 @@ def staleness(snapshot: Snapshot) -> dict[str, list[str]]:
 
 
 def _faults(
-    snapshot: Snapshot,
-    params: Any,
-    defined: Stage,
-    locked: Stage,
-    written: Mapping[str, str],
+    snapshot: Snapshot, params: Any, defined: Stage, locked: Stage, written: Mapping[str, str]
 ) -> list[str]:
     """Why one stage is not up to date."""
     reasons = []
     if defined.command != locked.command:
-        reasons.append(f"command: {locked.command} -> {defined.command}")
+        reasons.append(f"command: {locked.command} → {defined.command}")
     for path in sorted(set(defined.dependencies) | set(locked.dependencies)):
         was = locked.dependencies.get(path)
         now = _md5(snapshot, path) or written.get(path) or _added_md5(snapshot, path)
@@ -509,7 +505,7 @@ def stage_changes(baseline: Stage | None, candidate: Stage) -> list[str]:
         return ["new stage"]
     reasons = []
     if baseline.command != candidate.command:
-        reasons.append(f"command: {baseline.command} -> {candidate.command}")
+        reasons.append(f"command: {baseline.command} → {candidate.command}")
     reasons += [shown(*change) for change in differences(baseline.params, candidate.params)]
     before, after = baseline.dependencies, candidate.dependencies
     for path in sorted(set(before) | set(after)):
@@ -578,8 +574,8 @@ def _is_number(value: Any) -> bool:
 
 
 def shown(key: str, before: Any, after: Any) -> str:
-    """A difference on one line: `models.relu_128.learning_rate 0.001 -> 0.002`."""
-    return f"{key} {value_text(before) or 'absent'} -> {value_text(after) or 'absent'}"
+    """A difference on one line: `models.relu_128.learning_rate 0.001 → 0.002`."""
+    return f"{key} {value_text(before) or 'absent'} → {value_text(after) or 'absent'}"
 
 
 def value_text(value: Any) -> str | None:
