@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test ui sync test-servers check format requirements clean
+.PHONY: help repro report test ui sync test-servers check format requirements clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ help:  ## list the commands
 repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@python -m lab.params
 	@dvc repro
+
+report: $(READY)  ## compare the results here with a baseline (BASE=, default: where the branch began)
+	@python report.py --base "$(BASE)"
 
 test: $(READY)  ## set up, then pass the tests
 	@python -m pytest -n auto
