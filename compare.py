@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from lab.tracking import Dataset, Run, environment_tags
 
 from lab import params, plots, results, runs, tracking
 from lab.comparison import Chosen, Comparison, ModelDifference, Side, findings
@@ -21,6 +20,7 @@ from lab.errors import DataError, run_script
 from lab.files import write_bytes, write_json, write_text
 from lab.params import Params
 from lab.results import RunResults
+from lab.tracking import Dataset, Run, environment_tags
 
 METRICS = Path("metrics")
 BEST = Path("models/best")

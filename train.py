@@ -8,7 +8,14 @@ from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description
 from lab.errors import run_script
 from lab.progress import EpochProgress
 from lab.results import Epoch
-from lab.training import PRECISION, choose_device, cores, image_steps, stacks, train_model
+from lab.training import (
+    choose_device,
+    choose_precision,
+    cores,
+    image_steps,
+    stacks,
+    train_model,
+)
 
 
 def main() -> None:
@@ -20,7 +27,10 @@ def main() -> None:
     model, train = tree.model(name), tree.train
     data = load_prepared(PREPARED)
     device = choose_device()
-    run = runs.training_run(tree, name, read_description(DESCRIPTION), device.type)
+    precision = choose_precision(train.precision, device, print)
+    run = runs.training_run(
+        tree, name, read_description(DESCRIPTION), device=device.type, precision=precision
+    )
 
     with tracking.recording(run) as recorder:
         with EpochProgress(len(stacks(train)) * train.epochs) as progress, Meter() as meter:
@@ -29,8 +39,10 @@ def main() -> None:
                 progress.show(name, epoch)
                 runs.log_epoch(recorder, name, epoch)
 
-            trained = train_model(model, train, data, on_epoch, device=device, workers=cores())
-        found = results.write_run(name, trained, data, device=device.type, precision=PRECISION)
+            trained = train_model(
+                model, train, data, on_epoch, device=device, precision=precision, workers=cores()
+            )
+        found = results.write_run(name, trained, data, device=device.type, precision=precision)
         cost = write_cost(name, meter, image_steps(train, data), results.RUNS / f"{name}.json")
         runs.log_results(recorder, found, results.curve(trained), cost)
     accuracy = found.test.accuracy

@@ -8,6 +8,11 @@ seed; every step is a handful of batched products; no number of one seed reaches
 A stack computes in one thread. With more, torch splits sums between threads, and the weights
 come out different with the number of cores. Several stacks use several cores instead.
 
+Weights are float32 and stay so: a step of Adam is often smaller than the spacing of bfloat16
+(three significant digits), and would be lost in it. Only what enters and leaves a matrix product
+may be bfloat16, which processors with the instructions multiply four times as fast. Images enter
+as bytes, because 0 to 255 are exact in bfloat16 and 1/255 of them are not.
+
 Axes, used as suffixes of names: S seeds of the stack, B images of a batch, D inputs of a layer,
 H outputs of a layer, C classes.
 """
@@ -23,6 +28,8 @@ import torch
 from torch import Generator, Tensor
 
 from lab.params import ModelParams
+
+WHITE = 255  # the byte of a pixel with value 1
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda hidden: hidden,
@@ -92,16 +99,28 @@ class Network:
         """Numbers learned per seed."""
         return sum(tensor[0].numel() for tensor in self.parameters())
 
-    def logits(self, pixels_SBD: Tensor, dropout: Sequence[Generator] | None = None) -> Tensor:
-        """Class scores [S, B, C] of pixels in [0, 1]; `dropout` (one generator a seed) trains."""
+    def logits(
+        self,
+        images_SBD: Tensor,
+        dtype: torch.dtype = torch.float32,
+        dropout: Sequence[Generator] | None = None,
+    ) -> Tensor:
+        """Class scores [S, B, C] in float32.
+
+        Args:
+            images_SBD: pixels, bytes from 0 to 255; the network sees them as 0 to 1.
+            dtype: of what enters and leaves the matrix products.
+            dropout: one generator a seed while training, None else.
+        """
         activate = ACTIVATIONS[self.model.activation]
-        values_SBD = pixels_SBD
+        values_SBD = images_SBD.to(dtype)
+        scale = 1 / WHITE
         for layer in self.layers[:-1]:
-            values_SBD = activate(torch.baddbmm(layer.bias_S1H, values_SBD, layer.weight_SDH))
+            values_SBD = activate(_dense(values_SBD, layer, scale))
             if dropout is not None and self.model.dropout > 0:
                 values_SBD = values_SBD * self._mask(values_SBD, dropout)
-        last = self.layers[-1]
-        return torch.baddbmm(last.bias_S1H, values_SBD, last.weight_SDH)
+            scale = 1.0
+        return _dense(values_SBD, self.layers[-1], scale).float()
 
     def _mask(self, values_SBH: Tensor, generators: Sequence[Generator]) -> Tensor:
         """Inverted dropout: 0 with probability `dropout`, else 1/(1 - dropout)."""
@@ -121,6 +140,16 @@ class Network:
             named[f"{2 * position}.weight"] = weight_SHD.cpu().numpy()
             named[f"{2 * position}.bias"] = layer.bias_S1H.detach().squeeze(1).cpu().numpy()
         return named
+
+
+def _dense(values_SBD: Tensor, layer: Layer, scale: float) -> Tensor:
+    """The layer's sums, scale * values @ weight + bias [S, B, H], in the dtype of the values.
+
+    The product is scaled, not what enters it: it is the smaller one, and bytes are exact. (The
+    `alpha` of torch.baddbmm would do the same, but leaves the fast path for bfloat16.)
+    """
+    weight_SDH, bias_S1H = (t.to(values_SBD.dtype) for t in (layer.weight_SDH, layer.bias_S1H))
+    return torch.add(bias_S1H, torch.bmm(values_SBD, weight_SDH), alpha=scale)
 
 
 def sequential(model: ModelParams, inputs: int, classes: int) -> torch.nn.Sequential:

@@ -57,6 +57,7 @@ class TrainParams(_Section):
     seeds_per_stack: Annotated[int, Field(ge=1, le=1_000)]
     epochs: Annotated[int, Field(ge=1, le=10_000)]
     batch_size: Annotated[int, Field(ge=1, le=60_000)]
+    precision: Literal["float32", "bfloat16"]
 
 
 class ModelParams(_Section):

@@ -8,7 +8,9 @@ from lab.results import CurvePoint, Epoch, RunResults, Scores
 from lab.tracking import Dataset, Recorder, Run, environment_tags
 
 
-def training_run(params: Params, model: str, data: Description, device: str) -> Run:
+def training_run(
+    params: Params, model: str, data: Description, *, device: str, precision: str
+) -> Run:
     """A model's run with one nested run per seed, as it stands before training."""
     settings = {
         **params.models[model].model_dump(),
@@ -20,6 +22,7 @@ def training_run(params: Params, model: str, data: Description, device: str) -> 
         "model": model,
         "stage": f"train@{model}",
         "device": device,
+        "precision": precision,
         "data_sha256": data.train.sha256,
         **environment_tags(),
     }

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
@@ -21,8 +21,8 @@ EVALUATION_BATCH = 1_000  # images at once; the memory it takes, not the result,
 SGD_MOMENTUM = 0.9
 ADAM_BETAS = (0.9, 0.999)  # Kingma and Ba 2015 (arXiv 1412.6980), as is epsilon
 ADAM_EPSILON = 1e-8
-PRECISION = "float32"  # of weights and of every sum
-
+SHUFFLE_WINDOW = 65_536  # images; bounds the memory that an epoch's order takes
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 OnEpoch = Callable[[Epoch], None]
 
@@ -53,6 +53,23 @@ def choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def choose_precision(asked: str, device: torch.device, say: Callable[[str], None]) -> str:
+    """The precision to train in: the one asked for, or float32 where that would be slow.
+
+    Without instructions for it, a processor takes far longer over bfloat16 than over float32.
+    """
+    if asked == "bfloat16" and not _has_fast_bfloat16(device):
+        say(f"train.precision: this {device.type} has no instructions for bfloat16; using float32")
+        return "float32"
+    return asked
+
+
+def _has_fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def train_model(
     model: ModelParams,
     train: TrainParams,
@@ -60,20 +77,19 @@ def train_model(
     on_epoch: OnEpoch,
     *,
     device: torch.device,
+    precision: str,
     workers: int,
 ) -> Trained:
     """Trains all seeds of one model, `workers` stacks at a time.
 
     `on_epoch` is called from the worker threads. The numbers do not depend on `workers`.
     """
+
+    def train_one(seeds: tuple[int, ...]) -> Trained:
+        return train_stack(model, train, seeds, data, on_epoch, device=device, precision=precision)
+
     with ThreadPoolExecutor(workers) as pool:
-        parts = list(
-            pool.map(
-                lambda seeds: train_stack(model, train, seeds, data, on_epoch, device),
-                stacks(train),
-            )
-        )
-    return joined(parts)
+        return joined(list(pool.map(train_one, stacks(train))))
 
 
 def joined(parts: Sequence[Trained]) -> Trained:
@@ -97,7 +113,9 @@ def train_stack(
     seeds: tuple[int, ...],
     data: Prepared,
     on_epoch: OnEpoch,
+    *,
     device: torch.device,
+    precision: str,
 ) -> Trained:
     """Trains the seeds of one stack as one batched program in the calling thread."""
     torch.set_num_threads(1)  # more threads split the sums, and the weights come out different
@@ -110,11 +128,11 @@ def train_stack(
     epochs = []
     for number in range(1, train.epochs + 1):
         losses_S = torch.zeros(len(seeds), dtype=torch.float64, device=device)
-        order_SN = torch.stack([torch.randperm(len(images), generator=g) for g in generators])
-        for step, chosen_SB in enumerate(order_SN.to(device).split(train.batch_size, dim=1)):
+        for step, chosen_SB in enumerate(batches(images, train.batch_size, generators)):
             progress = ((number - 1) * steps_per_epoch + step) / (train.epochs * steps_per_epoch)
-            logits_SBC = network.logits(_pixels(images[chosen_SB]), generators)
-            loss_SB = _cross_entropy(logits_SBC, labels[chosen_SB])
+            images_SBD, labels_SB = _gather(images, chosen_SB), _gather(labels, chosen_SB)
+            logits_SBC = network.logits(images_SBD, DTYPES[precision], dropout=generators)
+            loss_SB = _cross_entropy(logits_SBC, labels_SB)
             # The sum over seeds keeps their gradients apart: no parameter belongs to two.
             loss_SB.mean(dim=1).sum().backward()
             optimizer.step(model.learning_rate * decay(model.schedule, progress))
@@ -139,6 +157,31 @@ def train_stack(
     )
 
 
+def batches(images: Tensor, size: int, generators: Sequence[Generator]) -> Iterator[Tensor]:
+    """One epoch: indices [S, B] of the images, each once, shuffled for every seed by itself.
+
+    Beyond 65,536 images they are shuffled window by window, in a ring of images entered
+    anywhere: a whole permutation of millions would take more memory than the networks, and
+    reading files memory-mapped in such an order is slow.
+    """
+    count = len(images)
+    window = max(SHUFFLE_WINDOW // size, 1) * size  # whole batches
+    enter = [0 if count <= window else _below(count, generator) for generator in generators]
+    for start in range(0, count, window):
+        length = min(window, count - start)
+        order_SN = torch.stack(
+            [
+                (torch.randperm(length, generator=generator) + start + first) % count
+                for generator, first in zip(generators, enter, strict=True)
+            ]
+        )
+        yield from order_SN.to(images.device).split(size, dim=1)
+
+
+def _below(limit: int, generator: Generator) -> int:
+    return int(torch.randint(limit, (), generator=generator))
+
+
 def decay(schedule: str, progress: float) -> float:
     """Factor on the learning rate when `progress` (0 to 1) of all steps is done.
 
@@ -159,16 +202,20 @@ def decay(schedule: str, progress: float) -> float:
 
 @torch.no_grad()
 def evaluate(network: Network, split: Split, device: torch.device) -> Evaluation:
-    """Every seed's network on every image of a split, in the split's order."""
+    """Every seed's network on every image of a split, in the split's order.
+
+    In float32 whatever the training was in, so that the results are true of the stored weights.
+    """
     images, labels = _on_device(split, device)
     seeds = len(network.parameters()[0])
     losses, predictions, confidences = [], [], []
     for start in range(0, len(images), EVALUATION_BATCH):
         part = slice(start, start + EVALUATION_BATCH)
-        pixels_SBD = _pixels(images[part]).expand(seeds, -1, -1)
-        logits_SBC = network.logits(pixels_SBD)
+        logits_SBC = network.logits(images[part].expand(seeds, -1, -1))
         losses.append(_cross_entropy(logits_SBC, labels[part].expand(seeds, -1)))
-        confidence_SB, prediction_SB = logits_SBC.softmax(dim=2).max(dim=2)
+        # Classes before images: torch vectorises softmax over the last axis but one, ten
+        # classes are too few to fill a vector.
+        confidence_SB, prediction_SB = logits_SBC.transpose(1, 2).softmax(dim=1).max(dim=1)
         predictions.append(prediction_SB.to(torch.uint8))
         confidences.append(confidence_SB)
     prediction_SN = torch.cat(predictions, dim=1)
@@ -195,16 +242,15 @@ def _on_device(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
     return images.to(device), torch.from_numpy(split.labels).to(device)
 
 
-def _pixels(images: Tensor) -> Tensor:
-    """Bytes 0 to 255 as float32 in [0, 1]."""
-    return images.to(torch.float32).div_(255)
+def _gather(rows: Tensor, chosen_SB: Tensor) -> Tensor:
+    """rows[chosen_SB], which torch does twenty times slower on a CPU."""
+    return rows.index_select(0, chosen_SB.flatten()).view(*chosen_SB.shape, *rows.shape[1:])
 
 
 def _cross_entropy(logits_SBC: Tensor, labels_SB: Tensor) -> Tensor:
     """Cross-entropy [S, B] in nats."""
-    return torch.nn.functional.cross_entropy(
-        logits_SBC.flatten(end_dim=1), labels_SB.flatten().long(), reduction="none"
-    ).view(labels_SB.shape)
+    logits_SCB = logits_SBC.transpose(1, 2)
+    return torch.nn.functional.cross_entropy(logits_SCB, labels_SB.long(), reduction="none")
 
 
 class Optimizer:

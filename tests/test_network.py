@@ -25,6 +25,10 @@ def network(settings: ModelParams, seeds=(3, 1, 4)) -> Network:
     return Network.initialised(settings, 12, 4, [Generator().manual_seed(seed) for seed in seeds])
 
 
+def images() -> torch.Tensor:
+    return torch.randint(256, (3, 7, 12), dtype=torch.uint8, generator=Generator().manual_seed(0))
+
+
 def torch_network(settings: ModelParams, stack: Network, index: int) -> torch.nn.Sequential:
     """The reference: one seed's weights in plain torch.nn."""
     plain = sequential(settings, 12, 4)
@@ -38,22 +42,22 @@ def torch_network(settings: ModelParams, stack: Network, index: int) -> torch.nn
 def test_each_seed_computes_what_torch_nn_computes(activation, hidden):
     settings = model(activation=activation, hidden=hidden)
     stack = network(settings)
-    pixels = torch.rand(3, 7, 12, generator=Generator().manual_seed(0))
+    pixels = images()
 
     for index in range(3):
-        expected = torch_network(settings, stack, index)(pixels[index])
+        expected = torch_network(settings, stack, index)(pixels[index] / 255)
         torch.testing.assert_close(stack.logits(pixels)[index], expected)
 
 
 def test_each_seeds_gradient_is_that_of_torch_nn_alone():
     settings = model()
     stack = network(settings).to(torch.device("cpu"))
-    pixels = torch.rand(3, 7, 12, generator=Generator().manual_seed(0))
+    pixels = images()
     stack.logits(pixels).square().mean(dim=(1, 2)).sum().backward()
 
     for index in range(3):
         plain = torch_network(settings, stack, index)
-        plain(pixels[index]).square().mean().backward()
+        plain(pixels[index] / 255).square().mean().backward()
         gradient = stack.layers[1].weight_SDH.grad
         assert gradient is not None
         torch.testing.assert_close(gradient[index].T, plain[2].weight.grad)
@@ -98,7 +102,7 @@ def test_dropout_drops_its_share_keeps_the_mean_and_differs_between_seeds():
 
 
 def test_dropout_does_nothing_in_evaluation():
-    pixels = torch.rand(3, 7, 12, generator=Generator().manual_seed(0))
+    pixels = images()
 
     torch.testing.assert_close(
         network(model(dropout=0.5)).logits(pixels), network(model()).logits(pixels)

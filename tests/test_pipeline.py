@@ -26,6 +26,7 @@ train:
   seeds_per_stack: 2
   epochs: 1
   batch_size: 500
+  precision: float32
 models:
   relu_8:
     {hidden: [8], activation: relu, dropout: 0.0, optimizer: adam, learning_rate: 0.01,

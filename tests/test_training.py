@@ -8,7 +8,7 @@ import torch
 from lab.dataset import Prepared, Split
 from lab.params import ModelParams, TrainParams
 from lab.results import Trained
-from lab.training import decay, image_steps, stacks, train_model
+from lab.training import DTYPES, batches, choose_precision, decay, image_steps, stacks, train_model
 
 CPU = torch.device("cpu")
 MODEL = ModelParams(
@@ -20,7 +20,9 @@ MODEL = ModelParams(
     schedule="linear",
     weight_decay=0.0,
 )
-TRAIN = TrainParams(seeds=[0, 1, 2, 3], seeds_per_stack=2, epochs=2, batch_size=32)
+TRAIN = TrainParams(
+    seeds=[0, 1, 2, 3], seeds_per_stack=2, epochs=2, batch_size=32, precision="float32"
+)
 
 
 def images(count: int, seed: int) -> Split:
@@ -38,8 +40,9 @@ def data() -> Prepared:
 
 
 def train(data, model=MODEL, *, workers=2, on_epoch=lambda epoch: None, **changes) -> Trained:
+    settings = TRAIN.model_copy(update=changes)
     return train_model(
-        model, TRAIN.model_copy(update=changes), data, on_epoch, device=CPU, workers=workers
+        model, settings, data, on_epoch, device=CPU, precision=settings.precision, workers=workers
     )
 
 
@@ -58,8 +61,9 @@ def test_it_learns(data):
     assert losses == sorted(losses, reverse=True)
 
 
-def test_same_seeds_same_bytes_whatever_the_number_of_workers(data):
-    assert_same(train(data, workers=1), train(data, workers=4))
+@pytest.mark.parametrize("precision", DTYPES)
+def test_same_seeds_same_bytes_whatever_the_number_of_workers(data, precision):
+    assert_same(train(data, workers=1, precision=precision), train(data, precision=precision))
 
 
 def test_seeds_differ_from_each_other(data):
@@ -75,7 +79,9 @@ def test_a_seeds_result_does_not_depend_on_the_other_seeds(data):
     assert both.test.accuracy_S[1] == pytest.approx(alone.test.accuracy_S[0], abs=0.011)
 
 
-def reference(data: Prepared, model: ModelParams, seed: int) -> torch.nn.Sequential:
+def reference(
+    data: Prepared, model: ModelParams, seed: int, dtype: torch.dtype = torch.float32
+) -> torch.nn.Sequential:
     """One seed trained with torch.nn and torch.optim as a tutorial would, same draws."""
     generator = torch.Generator().manual_seed(seed)
     plain = torch.nn.Sequential(torch.nn.Linear(784, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
@@ -101,7 +107,9 @@ def reference(data: Prepared, model: ModelParams, seed: int) -> torch.nn.Sequent
     for _ in range(TRAIN.epochs):
         for chosen in torch.randperm(len(images), generator=generator).split(TRAIN.batch_size):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(plain(images[chosen]), labels[chosen]).backward()
+            with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+                logits = plain(images[chosen])
+            torch.nn.functional.cross_entropy(logits.float(), labels[chosen]).backward()
             optimizer.step()
             schedule.step()
     return plain
@@ -119,6 +127,80 @@ def test_a_stack_trains_as_a_plain_torch_loop_does(data, optimizer, schedule):
         plain = reference(data, model, trained.seeds[index])
         expected = plain[0].weight.detach().numpy()
         np.testing.assert_allclose(trained.weights["0.weight"][index], expected, atol=2e-4)
+
+
+def test_bfloat16_trains_as_torchs_own_mixed_precision_does(data):
+    # With SGD: Adam turns a gradient's sign into a whole step, and a rounded zero into two.
+    model = MODEL.model_copy(update={"optimizer": "sgd"})
+    name, seed = "0.weight", 0
+    trained = train(data, model, precision="bfloat16").weights[name][seed]
+    in_float32 = train(data, model).weights[name][seed]
+    expected = reference(data, model, seed, torch.bfloat16)[0].weight.detach().numpy()
+    still = model.model_copy(update={"learning_rate": 1e-12})
+    moved = np.abs(in_float32 - train(data, still).weights[name][seed]).mean()
+
+    assert np.abs(trained - expected).mean() < 0.01 * moved
+    assert 0 < np.abs(trained - in_float32).mean() < 0.01 * moved
+
+
+def test_weights_and_results_are_float32_whatever_the_precision(data):
+    trained = train(data, precision="bfloat16")
+
+    assert {weight.dtype for weight in trained.weights.values()} == {np.dtype(np.float32)}
+    losses = [e.validation_loss_S.mean() for e in trained.epochs]
+    expected = [e.validation_loss_S.mean() for e in train(data).epochs]
+    assert losses == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "has_avx512", "has_amx", "used"),
+    [
+        ("bfloat16", True, False, "bfloat16"),
+        ("bfloat16", False, True, "bfloat16"),
+        ("bfloat16", False, False, "float32"),
+        ("float32", True, True, "float32"),
+    ],
+)
+def test_a_processor_that_is_slow_at_bfloat16_trains_in_float32(
+    monkeypatch, asked, has_avx512, has_amx, used
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_avx512)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+
+    said: list[str] = []
+
+    assert choose_precision(asked, CPU, said.append) == used
+    assert bool(said) == (used != asked)
+
+
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+@pytest.mark.parametrize("count", [30, 64, 100, 1_000])
+def test_an_epoch_shows_every_image_once_to_every_seed(monkeypatch, count):
+    monkeypatch.setattr("lab.training.SHUFFLE_WINDOW", 70)
+    orders = torch.cat(list(batches(torch.empty(count), 32, generators(0, 1))), dim=1)
+
+    for order in orders:
+        assert sorted(order.tolist()) == list(range(count))
+    assert not torch.equal(orders[0], orders[1])
+
+
+def test_an_order_within_a_window_is_torchs_permutation():
+    (order,) = batches(torch.empty(50), 50, generators(3))
+
+    assert torch.equal(order[0], torch.randperm(50, generator=generators(3)[0]))
+
+
+def test_windows_start_elsewhere_in_each_epoch(monkeypatch):
+    monkeypatch.setattr("lab.training.SHUFFLE_WINDOW", 10)
+    (generator,) = generators(0)
+    firsts = [
+        set(next(batches(torch.empty(1_000), 10, [generator]))[0].tolist()) for _ in range(20)
+    ]
+
+    assert len({min(first) for first in firsts}) > 15
 
 
 def test_dropout_is_the_same_on_every_run_and_changes_the_result(data):
