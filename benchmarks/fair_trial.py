@@ -87,7 +87,13 @@ def train_pool(tree: Params) -> dict[str, list[float]]:
                 seeds = list(range(len(done), min(SEEDS, len(done) + CHUNK)))
                 train = tree.train.model_copy(update={"seeds": seeds})
                 trained = train_model(
-                    model, train, data, lambda _: None, device=choose_device(), workers=cores()
+                    model,
+                    train,
+                    data,
+                    lambda _: None,
+                    device=choose_device(),
+                    precision="float32",  # one for the whole pool, on whatever machine
+                    workers=cores(),
                 )
                 done += trained.test.accuracy_S.tolist()
                 write_json(POOL, pool)
