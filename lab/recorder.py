@@ -133,7 +133,8 @@ def _experiment_id(client: "MlflowClient") -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
     if found:
         return str(found.experiment_id)
-    return str(client.create_experiment(EXPERIMENT, artifact_location=ARTIFACTS.resolve().as_uri()))
+    where = ARTIFACTS.resolve().as_uri()
+    return str(client.create_experiment(EXPERIMENT, where, tracking.EXPERIMENT_TAGS))
 
 
 def _dataset_input(dataset: dict[str, str]) -> Any:

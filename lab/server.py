@@ -26,7 +26,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from lab.errors import LabError
-from lab.tracking import is_server
+from lab.tracking import EXPERIMENT_TAGS, is_server
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 20.0
@@ -239,7 +239,8 @@ class Server:
                 found = self._get("experiments/get-by-name", {"experiment_name": name})
                 return str(found["experiment"]["experiment_id"])
             with contextlib.suppress(RejectedError):
-                return str(self._post("experiments/create", {"name": name})["experiment_id"])
+                body = {"name": name, "tags": _pairs(EXPERIMENT_TAGS)}
+                return str(self._post("experiments/create", body)["experiment_id"])
         raise RejectedError(f"{self.where.host} neither has nor creates the experiment {name!r}")
 
     def runs_tagged(self, experiment: str, tag: str, value: str) -> Iterator[dict[str, Any]]:

@@ -29,6 +29,7 @@ Value = str | int | float | bool
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENT = "fair-trial"  # the name under which MLflow lists the runs
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # UI without GenAI pages
 ARTIFACTS = Path("mlruns")
 LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the working directory
 # Seconds the end of a script waits, at most: for the local store (creating it takes about 2 s,
@@ -302,12 +303,18 @@ def open_ui() -> None:
         LabError: `UI_PORT` is not a port, or the port is taken.
     """
     port = _port()
-    print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    os.environ.update(quiet_mlflow())
-    store = local_store()
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
+    page = f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+    print(f"MLflow UI: {page} (Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", local_store()]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    environment = {
+        **os.environ,
+        **quiet_mlflow(),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # two more processes, for prompts
+        "PYTHONWARNINGS": "ignore",
+    }
     with contextlib.suppress(KeyboardInterrupt):
-        subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"])
+        subprocess.run([*command, "--uvicorn-opts", "--log-level warning"], env=environment)
 
 
 def _port() -> int:
