@@ -1,4 +1,4 @@
-"""What the mirror costs: `python benchmarks/tracking.py`, about five minutes on two cores.
+"""What the mirror costs: `python -m benchmarks.tracking`, about five minutes on two cores.
 
 A real MLflow server on loopback, behind a proxy that adds 0 or 200 ms to each request. Time added
 is the wall time of a script that records one model (10 seeds, 5 epochs) around a fixed amount of
@@ -14,14 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests")]
-
-from servers import PASSWORD, USER, Proxy, mlflow_server
-
 from lab import outbox, server, tracking
 from lab.recorder import Store
+from tests.servers import PASSWORD, USER, Proxy, mlflow_server
 
-ROUNDS = 5
+ROUNDS = 3
 SEEDS = 10
 EPOCHS = 5
 METRICS = ("train_loss", "validation_loss", "validation_accuracy", "validation_error")
@@ -31,6 +28,7 @@ WORK = 8  # calls of `work` per epoch and thread, about half a second in all
 
 
 def a_model(name: str) -> tracking.Run:
+    """A parent with ten seeds, about as rich as what `train.py` records."""
     params = {f"param_{number}": number for number in range(14)}
     tags = {"model": name, **{f"tag_{number}": "value" for number in range(10)}}
     dataset = tracking.Dataset("MNIST", "d" * 64)
@@ -54,7 +52,7 @@ def train() -> None:
     with tracking.recording(a_model("relu")) as recorder, ThreadPoolExecutor(2) as pool:
         for epoch in range(EPOCHS):
             list(pool.map(work, range(8)))
-            values = {name: epoch / 7 for name in METRICS}
+            values = dict.fromkeys(METRICS, epoch / 7)
             recorder.metrics(values, step=epoch)
             for seed in range(SEEDS):
                 recorder.metrics(values, step=epoch, child=f"relu seed {seed}")
@@ -64,11 +62,12 @@ def train() -> None:
 def timed(folder: Path, uri: str) -> float:
     """Seconds of one recorded training."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(tracking.ROOT)
     environment.pop("MLFLOW_TRACKING_URI", None)
     if uri:
         environment |= {"MLFLOW_TRACKING_URI": uri}
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).resolve()), "train"],
+        [sys.executable, "-m", "benchmarks.tracking", "train"],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -81,6 +80,7 @@ def timed(folder: Path, uri: str) -> float:
 
 
 def time_added(folder: Path, proxy: Proxy) -> None:
+    """Prints the wall time that the mirror adds, and its requests per run."""
     timed(folder, "")  # creates the store
     plain: list[float] = []
     mirrored: dict[float, list[float]] = {delay: [] for delay in DELAYS}
@@ -105,6 +105,7 @@ def time_added(folder: Path, proxy: Proxy) -> None:
 
 
 def sync(folder: Path, proxy: Proxy) -> tuple[int, float]:
+    """Sends the queue; number of runs and seconds."""
     began = time.monotonic()
     store = Store(f"sqlite:///{folder}/mlflow.db").client
     ledger = outbox.Ledger(proxy.url, folder / outbox.FOLDER)
@@ -117,6 +118,7 @@ def sync(folder: Path, proxy: Proxy) -> tuple[int, float]:
 
 
 def rate_of_sync(folder: Path, proxy: Proxy) -> None:
+    """Prints how fast a thousand queued runs are sent."""
     store = Store(f"sqlite:///{folder}/mlflow.db")
     for delay in DELAYS:
         for key in range(QUEUED // (SEEDS + 1)):
@@ -138,7 +140,7 @@ def fill(store: Store, key: int) -> None:
     run = dataclasses.asdict(a_model(f"model_{key}"))
     store.begin(key, run, 1_000)
     for epoch in range(EPOCHS):
-        values = {name: epoch / 7 for name in METRICS}
+        values = dict.fromkeys(METRICS, epoch / 7)
         for child in (None, *(seed["name"] for seed in run["children"])):
             store.metrics(key, child, values, epoch, 2_000 + epoch)
     store.end(key, "FINISHED", 9_000)

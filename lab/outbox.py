@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 FOLDER = ARTIFACTS / ".mirror"
 LIVE_SECONDS = 2.0  # between two looks at a run that is going on
+LAST_SECONDS = 0.2  # between two attempts while the script waits for its end
 ATTEMPTS = 3  # of one tree, before it stays in the queue
 MAX_WAIT = 8.0  # seconds between attempts
 BACKGROUND = 15  # niceness on Linux: what training leaves over
@@ -146,15 +147,14 @@ class Live:
 
     def _work(self) -> None:
         _stand_back()
-        pause = LIVE_SECONDS
         try:
             own = set(self._sizes)
             queue = unsent(self._store, self._ledger)
             self._queued = {root: size for root, size in queue.items() if root not in own}
+            failures = 0
             while not self._look():
-                pause = 0.2 if self._is_last_look else min(2 * pause, 30.0)
-                if not self._problem:
-                    pause = LIVE_SECONDS
+                failures = failures + 1 if self._problem else 0
+                pause = LAST_SECONDS if self._is_last_look else LIVE_SECONDS * 2 ** min(failures, 4)
                 self._wake.wait(pause)
                 self._wake.clear()
         except (LabError, DeniedError) as error:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import queue
+import sqlite3
 import sys
 import threading
 import time
@@ -40,6 +41,7 @@ class Store:
 
         self.uri = uri
         with _store_lock():  # two processes must not both create the tables
+            _check_sqlite(uri)
             self.client = MlflowClient(tracking_uri=uri)
             self.experiment = _experiment_id(self.client)
         # MLflow's ids of each recording, by the child's name; None is the parent.
@@ -127,6 +129,17 @@ def served_model(build: Path) -> dict[str, Any]:
             f"{name}=={version(name)}" for name in ("mlflow", "numpy", "safetensors", "torch")
         ],
     }
+
+
+def _check_sqlite(uri: str) -> None:
+    """Opens the database once; MLflow would try a hopeless one again for minutes.
+
+    Raises:
+        sqlite3.Error: it is no database, or cannot be opened.
+    """
+    if uri.startswith("sqlite:///"):
+        with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database:
+            database.execute("PRAGMA schema_version")
 
 
 def _experiment_id(client: "MlflowClient") -> str:

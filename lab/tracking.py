@@ -32,10 +32,9 @@ EXPERIMENT = "fair-trial"  # the name under which MLflow lists the runs
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # UI without GenAI pages
 ARTIFACTS = Path("mlruns")
 LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the working directory
-# Seconds the end of a script waits, at most: for the local store (creating it takes about 2 s,
-# on a loaded machine much longer), after an interrupt, and for the mirror.
+# Seconds the end of a script waits, at most: for the local store (importing MLflow and creating
+# the store takes about 5 s, on a loaded machine much longer), and for the mirror.
 STORE_PATIENCE = 60.0
-INTERRUPT_PATIENCE = 3.0
 MIRROR_PATIENCE = 0.8
 
 NOT_RECORDED = "{}; this run is missing in the UI, its files are complete"
@@ -145,7 +144,9 @@ class _Writer:
         self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._process = _start_process()
         if self._process and self._process.stdin and self._process.stdout:
-            threading.Thread(target=self._feed, args=(self._process.stdin,), daemon=True).start()
+            pipe = self._process.stdin
+            self._feeder = threading.Thread(target=self._feed, args=(pipe,), daemon=True)
+            self._feeder.start()
             threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
         else:
             self._reports.put(None)
@@ -169,12 +170,15 @@ class _Writer:
                 return
             type(self)._open = None
         self._outgoing.put(None)
-        patience = INTERRUPT_PATIENCE if status == "KILLED" else STORE_PATIENCE
-        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C: leave at once
-            self._finish(patience)
+        if status == "KILLED":  # whoever pressed Ctrl-C shall not wait; the writer ends by itself
+            if self._process:
+                self._feeder.join(timeout=1.0)
+            return
+        with contextlib.suppress(KeyboardInterrupt):
+            self._finish()
 
-    def _finish(self, patience: float) -> None:
-        report = self._next_report(patience)
+    def _finish(self) -> None:
+        report = self._next_report(STORE_PATIENCE)
         if report.get("recorded"):
             report = self._next_report(2 * MIRROR_PATIENCE) if report["mirrored"] else {}
         if self._process:

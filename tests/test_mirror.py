@@ -68,7 +68,6 @@ def store(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.url)
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
-    monkeypatch.setattr(server, "ANSWER_SECONDS", 1.0)
     monkeypatch.setattr(outbox, "ATTEMPTS", 1)
     shutil.copy(empty_store, "mlflow.db")
     # MLflow keeps one engine per address, so a relative one would go on using the first folder.
@@ -233,8 +232,11 @@ def test_the_campaign_covers_every_request(store: Store, proxy: Proxy) -> None:
     assert len(proxy.seen) == REQUESTS
 
 
-def test_an_unknown_fate_is_found_out_not_guessed(store: Store, proxy: Proxy) -> None:
+def test_an_unknown_fate_is_found_out_not_guessed(
+    store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A create that the server does late, after it was given up, leaves no second copy."""
+    monkeypatch.setattr(server, "ANSWER_SECONDS", 2.0)
     root = the_tree(store, children=1)
     create = 3
     proxy.spoil("hangs after", create)

@@ -1,7 +1,13 @@
+import contextlib
 import json
+import os
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -9,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from lab import tracking
+from lab.errors import LabError
 
 
 def a_run(seeds: int = 2) -> tracking.Run:
@@ -68,3 +75,110 @@ def test_importing_it_imports_neither_mlflow_nor_torch() -> None:
     code = "import sys, lab.tracking; print({'mlflow', 'torch', 'requests'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def statuses() -> list[tuple[object, ...]]:
+    return rows("SELECT DISTINCT status FROM runs")
+
+
+SCRIPT = """
+import os, signal, sys, time
+from lab import tracking
+children = [tracking.Run("seed 0")]
+with tracking.recording(tracking.Run("relu_4", children=children)) as recorder:
+    recorder.metrics({"accuracy": 0.5}, step=1)
+    %s
+print("trained")
+"""
+
+
+def script(action: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script in the working directory, which is the test's own."""
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT % action],
+        env={**os.environ, "PYTHONPATH": str(tracking.ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_an_exception_leaves_a_failed_run(folder: Path) -> None:
+    done = script("raise ValueError('a bug')")
+    assert "a bug" in done.stderr
+    assert statuses() == [("FAILED",)]
+
+
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", "KILLED"), ("SIGKILL", "FAILED")])
+def test_what_ends_a_script_early_is_noted_after_it(folder: Path, number: str, status: str) -> None:
+    began = time.monotonic()
+    done = script(f"time.sleep(0.5); os.kill(os.getpid(), signal.{number}); time.sleep(99)")
+    assert time.monotonic() - began < 30
+    assert "trained" not in done.stdout
+    for _ in range(600):
+        with contextlib.suppress(sqlite3.OperationalError):
+            if statuses() == [(status,)]:
+                break
+        time.sleep(0.1)
+    assert statuses() == [(status,)]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda: Path("mlflow.db").write_bytes(b"not a database" * 100),
+        lambda: Path("mlflow.db").mkdir(),
+        lambda: Path("mlruns").write_text("not a folder"),
+    ],
+)
+def test_a_broken_store_is_one_line_and_training_goes_on(
+    folder: Path, damage: Callable[[], object]
+) -> None:
+    damage()
+    done = script("pass")
+    assert done.returncode == 0
+    assert done.stdout == "trained\n"
+    assert done.stderr.startswith("tracking: MLflow's local store: ")
+    assert done.stderr.endswith("; this run is missing in the UI, its files are complete\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_variable_is_said_at_once_and_training_goes_on(folder: Path) -> None:
+    done = script("pass", DAGSHUB_REPO="owner/name")
+    assert done.stdout == "trained\n"
+    assert done.stderr == (
+        "tracking: DAGSHUB_USER_TOKEN: needed to mirror runs to DAGSHUB_REPO, but not set; "
+        "make one at DagsHub (Settings, Tokens) and set it\n"
+    )
+    assert statuses() == [("FINISHED",)]
+
+
+def test_the_ui_refuses_a_port_that_is_taken_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        monkeypatch.setenv("UI_PORT", str(other.getsockname()[1]))
+        with pytest.raises(LabError, match="cannot be used"):
+            tracking.open_ui()
+    for wrong in ("0", "65536", "http", "-1", "\u0663"):
+        monkeypatch.setenv("UI_PORT", wrong)
+        with pytest.raises(LabError, match="UI_PORT: a port is a number"):
+            tracking.open_ui()
+
+
+def test_the_ui_has_the_library_it_needs() -> None:
+    """A resolver once took graphene 2, with which the UI's pages answer 500."""
+    assert version("graphene").startswith("3.")
+
+
+def test_environment_tags_name_no_person_and_no_path() -> None:
+    tags = tracking.environment_tags("cuda")
+    assert tags["device"] == "cuda"
+    assert len(tags["mlflow.source.git.commit"]) == 40
+    assert not [value for value in tags.values() if "/" in value and "@" not in value]
