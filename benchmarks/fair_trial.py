@@ -210,7 +210,10 @@ def picture(truths: dict[str, float], rows: dict[str, Said]) -> Figure:
     """One bar a row and way of comparing: said worse, said nothing, said better."""
     figure = Figure(figsize=(8, 0.9 + 0.9 * len(rows)), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    titles = ("this repository: 10 seeds a side, a verdict", "the usual report: 1 run a side, an arrow")
+    titles = (
+        "this repository: 10 seeds a side, a verdict",
+        "the usual report: 1 run a side, an arrow",
+    )
     names = [f"{name}\n({100 * truths[name]:+.2f} pp)" for name in rows]
     for axes, title, index in zip(panels, titles, range(2), strict=True):
         for row, said in enumerate(rows.values()):
