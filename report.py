@@ -35,7 +35,7 @@ def main() -> None:
         return
     notes = _notes(arguments)
     judged = render(evidence, arguments.output, notes, _before_pictures(arguments))
-    print(report.terminal(evidence, judged))
+    print(report.terminal(judged))
     print(f"\nthe whole report: {arguments.output / 'report.html'}", flush=True)
     if arguments.gate and not judged.passes and notes.lifted_by is None:
         sys.exit(EXIT_GATE)

@@ -65,8 +65,9 @@ class Side:
     snapshot: Snapshot
     names: Sequence[str]
     runs: Mapping[str, RunResults]
+    sides: Mapping[str, ModelSide]
     faults: Mapping[str, str]
-    data: Description | None
+    data: Data | None
     data_fault: str | None
     stages: Mapping[str, Stage]
 
@@ -115,8 +116,8 @@ def collect(root: Path, named: str | None, say: Say) -> Evidence:
                 origin=origin,
                 reasons=_texts(reasons),
             ),
-            candidate_data=_data(candidate.data),
-            baseline_data=_data(baseline.data),
+            candidate_data=candidate.data,
+            baseline_data=baseline.data,
             models=models,
             changes=_changes(root, base, candidate, committed),
             stages=_stages(candidate, baseline, stale),
@@ -132,35 +133,36 @@ def read_side(snapshot: Snapshot) -> Side:
     """The results that lie in a revision's files."""
     names = list(revisions.model_params(snapshot) or {})
     runs: dict[str, RunResults] = {}
+    sides: dict[str, ModelSide] = {}
     faults: dict[str, str] = {}
     for name in names:
         path = f"{RUNS.as_posix()}/{name}.json"
-        found = _parsed(RunResults, snapshot.read(path), path)
-        if isinstance(found, RunResults):
-            runs[name] = found
-        else:
-            faults[name] = found
-    description = _parsed(Description, snapshot.read(DESCRIPTION.as_posix()), str(DESCRIPTION))
-    is_described = isinstance(description, Description)
-    return Side(
-        snapshot,
-        names,
-        runs,
-        faults,
-        description if is_described else None,
-        None if is_described else str(description),
-        revisions.locked_stages(snapshot),
-    )
-
-
-def _parsed(kind: Any, content: bytes | None, path: str) -> Any:
-    """The file as `kind`, or in words why it is none."""
-    if content is None:
-        return f"{path} is missing"
+        content = snapshot.read(path)
+        try:
+            run = RunResults.model_validate_json(_present(content))
+            sides[name], runs[name] = _side(snapshot, name, run), run
+        except (ValidationError, DataError) as error:
+            faults[name] = _fault(path, error)
+    data, data_fault = None, None
     try:
-        return kind.model_validate_json(content)
-    except ValidationError as error:
+        found = Description.model_validate_json(_present(snapshot.read(DESCRIPTION.as_posix())))
+        data = Data.model_validate(found.model_dump(exclude={"schema_version"}))
+    except (ValidationError, DataError) as error:
+        data_fault = _fault(DESCRIPTION.as_posix(), error)
+    stages = revisions.locked_stages(snapshot)
+    return Side(snapshot, names, runs, sides, faults, data, data_fault, stages)
+
+
+def _present(content: bytes | None) -> bytes:
+    if content is None:
+        raise DataError("is missing")
+    return content
+
+
+def _fault(path: str, error: ValidationError | DataError) -> str:
+    if isinstance(error, ValidationError):
         return f"{path} is not of this schema ({first_problem(error)})"
+    return f"{path} {error}"
 
 
 @contextlib.contextmanager
@@ -179,7 +181,7 @@ def _baseline(
             tree = stack.enter_context(revisions.reproduced(root, base.commit, say))
             remade = read_side(tree)
         except RevisionError as error:
-            nothing = Side(committed, side.names, {}, {}, side.data, side.data_fault, {})
+            nothing = Side(committed, side.names, {}, {}, {}, side.data, side.data_fault, {})
             yield nothing, "none", [*reasons, f"reproducing it failed: {error}"]
             return
         _remember_costs(remade, Path(tree.root))
@@ -191,7 +193,7 @@ def _committed_side(committed: Committed, names: Sequence[str]) -> tuple[Side, l
 
     Where its files are too damaged to tell its models, it is taken to have those of `names`.
     """
-    empty = Side(committed, names, {}, {}, None, None, {})
+    empty = Side(committed, names, {}, {}, {}, None, None, {})
     try:
         side = read_side(committed)
         stale = _stale_lines(committed)
@@ -230,8 +232,8 @@ def _models(candidate: Side, baseline: Side, stale: Mapping[str, Sequence[str]])
             Model(
                 name=name,
                 renamed_from=old if old != name else None,
-                candidate=_side(candidate, name),
-                baseline=_side(baseline, old),
+                candidate=candidate.sides.get(name),
+                baseline=baseline.sides.get(old),
                 candidate_missing=_missing(candidate, name),
                 baseline_missing=_missing(baseline, old),
                 stale=_texts(reasons),
@@ -275,10 +277,9 @@ def _missing(side: Side, name: str) -> str | None:
     return _text(side.faults.get(name, "it cannot be reproduced"))
 
 
-def _side(side: Side, name: str) -> ModelSide | None:
-    run = side.runs.get(name)
-    if run is None:
-        return None
+def _side(snapshot: Snapshot, name: str, run: RunResults) -> ModelSide:
+    if len(run.confusion) != CLASSES:
+        raise DataError(f"has a confusion matrix of {len(run.confusion)} classes, not {CLASSES}")
     return ModelSide(
         seeds=run.seeds,
         parameter_count=run.parameter_count,
@@ -287,8 +288,8 @@ def _side(side: Side, name: str) -> ModelSide | None:
         validation=_scores(run.validation),
         test=_scores(run.test),
         confusion=run.confusion,
-        curve=_curve(side.snapshot.read(f"{CURVES.as_posix()}/{name}.csv")),
-        cost=_cost(side.snapshot.read(f"{RUNS.as_posix()}/{name}.json") or b"", name),
+        curve=_curve(snapshot.read(f"{CURVES.as_posix()}/{name}.csv")),
+        cost=_cost(snapshot.read(f"{RUNS.as_posix()}/{name}.json") or b"", name),
     )
 
 
@@ -429,12 +430,6 @@ def _stages(
             )
         )
     return states[:1_000]
-
-
-def _data(description: Description | None) -> Data | None:
-    if description is None:
-        return None
-    return Data.model_validate(description.model_dump(exclude={"schema_version"}))
 
 
 def _machine() -> str:

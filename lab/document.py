@@ -48,6 +48,17 @@ Piece = str | Data | Strong | Link
 Line = Sequence[Piece]
 
 
+def say(template: str, *pieces: Piece) -> Line:
+    """A line of prose with pieces in the places of `{}`.
+
+    >>> say("{} is new.", Data("wide"))
+    [Data(text='wide'), ' is new.']
+    """
+    texts = template.split("{}")
+    mixed = [part for pair in zip(texts, [*pieces, ""], strict=True) for part in pair]
+    return [part for part in mixed if part != ""]
+
+
 @dataclass(frozen=True)
 class Heading:
     """Opens a part of the page."""

@@ -22,7 +22,7 @@ from lab.comparison import Verdict
 from lab.document import Picture, file_names
 from lab.evidence import Curve, Evidence, Image, Model
 from lab.judgement import Judged, Judgement
-from lab.report import MINUS, points
+from lab.wording import MINUS, percent, points
 
 DOTS_PER_INCH = 150
 WIDTH = 7.0  # inches; shown 700 pixels wide
@@ -153,7 +153,7 @@ def differences(judged: Sequence[Judged], margin: float) -> Figure:
         "← worse      test accuracy, candidate minus baseline (percentage points)      better →"
     )
     axes.set_title(
-        f"Line: 95 % interval.  Small dots: single seeds.  Grey: margin of ±{100 * margin:.2g} pp",
+        f"Line: 95 % interval.  Small dots: single seeds.  Grey: margin of ±{percent(margin)} pp",
         loc="left",
         fontsize=8.5,
         color=NEUTRAL,

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from lab.errors import LabError
 Say = Callable[[str], None]
 
 MAX_YAML_BYTES = 10_000_000
+MODEL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 LARGEST_PRELOADED_BYTES = 2_000_000  # a revision's files up to this size are read in one go
 RESULTS = ("metrics/runs/", "metrics/dataset.json")  # the files a report is made of
 
@@ -586,14 +588,19 @@ def value_text(value: Any) -> str | None:
 
 
 def model_params(snapshot: Snapshot) -> dict[str, Any] | None:
-    """The entries of `models:` of a revision, whatever schema its params had; None without any."""
+    """The entries of `models:` of a revision, whatever schema its params had; None without any.
+
+    Raises:
+        RevisionError: the file is damaged, or a name in it is none that files can be named after.
+    """
     tree = read_yaml(snapshot, "params.yaml")
     models = tree.get("models") if isinstance(tree, dict) else None
-    return (
-        {str(name): value for name, value in models.items()}
-        if models and isinstance(models, dict)
-        else None
-    )
+    if not isinstance(models, dict):
+        return None
+    for name in models:
+        if not MODEL_NAME.fullmatch(str(name)):
+            raise RevisionError(f"params.yaml: no name for a model: {str(name)[:80]!r}")
+    return {str(name): value for name, value in models.items()}
 
 
 def pins(snapshot: Snapshot) -> dict[str, str]:
