@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from lab import evidence as evidence_file
 from lab import judgement, report
-from lab.document import file_names, hypertext
+from lab.document import file_names
 from lab.errors import LabError, run_script
 from lab.evidence import Evidence
 from lab.files import write_bytes, write_json, write_text
@@ -65,8 +65,7 @@ def render(
             (output / name).unlink(missing_ok=True)  # of an earlier report
     text = report.text(evidence, judged, drawn, notes, before_pictures)
     write_text(output / "report.md", text)
-    page = report.page(evidence, judged, drawn, notes)
-    write_text(output / "report.html", hypertext(page, files))
+    write_text(output / "report.html", report.hypertext(evidence, judged, drawn, notes, files))
     return judged
 
 

@@ -86,7 +86,7 @@ class Table:
 
     header: Sequence[str]
     rows: Sequence[Sequence[Line]]
-    numbers: frozenset[str] = frozenset()
+    numbers: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,34 @@ class Page:
     marker: str
     title: str
     blocks: Sequence[Block] = field(default_factory=tuple)
+
+
+def shortened(page: Page, rows: int, folded: int, remark: Line) -> Page:
+    """The page with at most so many entries in each list, and so many in each folded one.
+
+    Each cut says how much is missing, and `remark` ends a page that was cut.
+    """
+    blocks = [_shortened(block, rows, folded) for block in page.blocks]
+    if blocks == list(page.blocks):
+        return page
+    return Page(page.marker, page.title, [*blocks, Paragraph(remark)])
+
+
+def _shortened(block: Block, rows: int, folded: int) -> Block:
+    match block:
+        case Bullets(lines) if len(lines) > rows:
+            return Bullets([*lines[:rows], _more(len(lines) - rows)])
+        case Table(header, entries) if len(entries) > rows:
+            last = [_more(len(entries) - rows), *([[""]] * (len(header) - 1))]
+            return Table(header, [*entries[:rows], last], block.numbers)
+        case Folded(summary, blocks):
+            return Folded(summary, [_shortened(child, folded, folded) for child in blocks])
+        case _:
+            return block
+
+
+def _more(count: int) -> Line:
+    return [f"… and {count:,} more"]
 
 
 def visible(text: str, escaped: frozenset[str] = frozenset()) -> str:

@@ -123,4 +123,5 @@ def seeds_needed(found: Difference, seeds: int, margin: float) -> int | None:
     """About how many seeds a side would show a true difference as large as the margin."""
     if not found.smallest_detectable:
         return None
-    return max(FEWEST_SEEDS, math.ceil(seeds * (found.smallest_detectable / margin) ** 2))
+    ratio = min(found.smallest_detectable / margin, 1e6)  # a margin may be next to nothing
+    return max(FEWEST_SEEDS, math.ceil(seeds * ratio**2))

@@ -1,8 +1,7 @@
 """The report of a comparison as a page: evidence and judgement in, text out."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -26,7 +25,9 @@ from lab.document import (
     markdown,
     plain,
     say,
+    shortened,
 )
+from lab.document import hypertext as html_page
 from lab.evidence import Change, Evidence, Model, ModelSide, Split, Text
 from lab.judgement import (
     NEW,
@@ -76,44 +77,10 @@ class Notes(Record):
 # --- the page ------------------------------------------------------------------------------------
 
 
-@dataclass
-class Room:
-    """How much a page may hold; `is_cut` tells afterwards whether that was too little.
-
-    `rows` bounds the lists of the open parts, `folded` those of the folded ones.
-    """
-
-    rows: int
-    folded: int
-    is_cut: bool = field(default=False, init=False)
-
-    def take(self, lines: Sequence[Line], *, is_folded: bool = False) -> Sequence[Line]:
-        """The lines that fit, and a last one that counts the others."""
-        limit = self.folded if is_folded else self.rows
-        if len(lines) <= limit:
-            return lines
-        self.is_cut = True
-        return [*lines[:limit], [f"… and {count(len(lines) - limit)} more"]]
-
-    def table(
-        self,
-        header: Sequence[str],
-        rows: Sequence[Sequence[Line]],
-        numbers: Sequence[str] = (),
-        *,
-        is_folded: bool = False,
-    ) -> Table:
-        """A table of the rows that fit, and a last one that counts the others."""
-        limit = self.folded if is_folded else self.rows
-        if len(rows) > limit:
-            self.is_cut = True
-            rest: Line = [f"… and {count(len(rows) - limit)} more"]
-            rows = [*rows[:limit], [rest, *([[""]] * (len(header) - 1))]]
-        return Table(header, rows, frozenset(numbers))
-
-
-FULL = (1_000, 1_000)
-SHORTER = ((1_000, 100), (200, 30), (100, 10), (40, 5), (15, 3), (5, 1))
+# Entries of each list in the open and in the folded parts: in report.html, and in Markdown from
+# most to least, until it fits.
+WHOLE = (1_000, 5_000)
+FITTING = ((200, 400), (200, 100), (150, 30), (80, 10), (40, 5), (15, 3), (5, 1))
 
 
 def text(
@@ -133,44 +100,48 @@ def text(
         pictures: what stands before a picture's file name; None leaves the pictures out.
     """
     shown = () if pictures is None else drawn
-    for rows, folded in (FULL, *SHORTER):
-        room = Room(rows, folded)
-        written = markdown(page(evidence, judgement, shown, notes, room), pictures)
+    whole = page(evidence, judgement, shown, notes)
+    remark = say("Lists were shortened here; {} and {} hold more.",
+                 Data("report.html"), Data("report.json"))  # fmt: skip
+    for rows, folded in FITTING:
+        written = markdown(shortened(whole, rows, folded, remark), pictures)
         if len(written) <= MAX_CHARACTERS:
             break
     return written
 
 
-def page(
+def hypertext(
     evidence: Evidence,
     judgement: Judgement,
     drawn: Sequence[Picture],
     notes: Notes,
-    room: Room | None = None,
-) -> Page:
+    files: Mapping[str, bytes],
+) -> str:
+    """The report as one HTML file; `files` holds the pictures' bytes by name."""
+    remark = say("Lists were shortened here; {} holds more.", Data("report.json"))
+    return html_page(shortened(page(evidence, judgement, drawn, notes), *WHOLE, remark), files)
+
+
+def page(evidence: Evidence, judgement: Judgement, drawn: Sequence[Picture], notes: Notes) -> Page:
     """The report as a page, in the order in which it is read."""
-    room = room or Room(*FULL)
     blocks: list[Block] = [
         Paragraph(verdict_line(judgement)),
         *_lifted(notes),
         *_stale(evidence),
-        Bullets(room.take(_provenance(evidence, notes))),
+        Bullets(_provenance(evidence, notes)),
         Heading("Test accuracy"),
-        *_results(evidence, judgement, room),
+        *_results(evidence, judgement),
         Heading("What changed"),
-        *_changes(evidence, room),
+        *_changes(evidence),
         Heading("What ran"),
-        *_stages(evidence, room),
+        *_stages(evidence),
         Heading("What it cost"),
-        *_costs(evidence, room),
+        *_costs(evidence),
         Heading("Pictures"),
-        *_pictures(evidence, drawn, room),
+        *_pictures(evidence, drawn),
         Heading("Details"),
-        *_details(evidence, judgement, room),
+        *_details(evidence, judgement),
     ]
-    if room.is_cut:
-        holders = Data("report.html"), Data("report.json")
-        blocks.append(Paragraph(say("Lists were shortened here; {} and {} hold more.", *holders)))
     return Page(MARKER, TITLE, blocks)
 
 
@@ -392,6 +363,7 @@ def _has_same_test(evidence: Evidence) -> bool:
 
 # --- results -------------------------------------------------------------------------------------
 
+MOST_DRAWN = 40  # intervals in characters
 RESULT_COLUMNS = (
     "Model",
     "Baseline, %",
@@ -403,15 +375,15 @@ RESULT_COLUMNS = (
 )
 
 
-def _results(evidence: Evidence, judgement: Judgement, room: Room) -> list[Block]:
+def _results(evidence: Evidence, judgement: Judgement) -> list[Block]:
     rows = [_result_row(one) for one in judgement.models]
-    blocks: list[Block] = [room.table(RESULT_COLUMNS, rows, RESULT_COLUMNS[1:6])]
+    blocks: list[Block] = [Table(RESULT_COLUMNS, rows, RESULT_COLUMNS[1:6])]
     told = [(one.model.name, one.finding.difference) for one in judgement.models if one.finding]
     if told:
-        room.is_cut = room.is_cut or len(told) > room.rows
-        blocks.append(Preformatted(drawing(told[: room.rows], evidence.margin)))
+        blocks.append(Preformatted(drawing(told[:MOST_DRAWN], evidence.margin)))
+        blocks += _unlisted(min(len(told), MOST_DRAWN), len(told))
     lines = [line for one in judgement.models for line in _remarks(one, evidence.margin)]
-    return [*blocks, Bullets(room.take(lines))] if lines else blocks
+    return [*blocks, Bullets(lines)] if lines else blocks
 
 
 def _result_row(one: Judged) -> list[Line]:
@@ -486,23 +458,23 @@ def _advice(one: Judged, margin: float) -> list[Line]:
 # --- what changed, what ran, what it cost --------------------------------------------------------
 
 
-def _changes(evidence: Evidence, room: Room) -> list[Block]:
+def _changes(evidence: Evidence) -> list[Block]:
     changes = evidence.changes
     blocks = [
-        *_change_table("Param", changes.params, changes.params_total, room),
-        *_data_table(evidence, room),
-        *_code_table(evidence, room),
-        *_change_table("Package", changes.packages, changes.packages_total, room),
+        *_change_table("Param", changes.params, changes.params_total),
+        *_data_table(evidence),
+        *_code_table(evidence),
+        *_change_table("Package", changes.packages, changes.packages_total),
     ]
     nothing = Paragraph(["Nothing: params, data, code and pinned packages are the same."])
     return blocks or [nothing]
 
 
-def _change_table(kind: str, changes: Sequence[Change], total: int, room: Room) -> list[Block]:
+def _change_table(kind: str, changes: Sequence[Change], total: int) -> list[Block]:
     if not changes:
         return []
     rows = [[[Data(one.key)], _value(one.baseline), _value(one.candidate)] for one in changes]
-    return [room.table((kind, "Baseline", "Candidate"), rows), *_unlisted(len(changes), total)]
+    return [Table((kind, "Baseline", "Candidate"), rows), *_unlisted(len(changes), total)]
 
 
 def _value(value: str | None) -> Line:
@@ -524,7 +496,7 @@ def _splits(evidence: Evidence) -> list[tuple[str, Split, Split]]:
     return [(name, before, after) for name, before, after in pairs if before != after]
 
 
-def _data_table(evidence: Evidence, room: Room) -> list[Block]:
+def _data_table(evidence: Evidence) -> list[Block]:
     new, old = evidence.candidate_data, evidence.baseline_data
     if new is None or old is None:
         which = "candidate" if new is None else "baseline"
@@ -536,7 +508,7 @@ def _data_table(evidence: Evidence, room: Room) -> list[Block]:
         for name, before, after in _splits(evidence)
     ]  # fmt: skip
     header = ("Data", "Baseline", "Candidate", "Images per class")
-    return [room.table(header, rows)] if rows else []
+    return [Table(header, rows)] if rows else []
 
 
 def _split(name: str, split: Split) -> Line:
@@ -556,7 +528,7 @@ def _class_counts(names: Sequence[str], before: Split, after: Split) -> Line:
     return [*line, ", …"] if len(changed) > 10 else line
 
 
-def _code_table(evidence: Evidence, room: Room) -> list[Block]:
+def _code_table(evidence: Evidence) -> list[Block]:
     changes = evidence.changes
     if not changes.code:
         return []
@@ -568,7 +540,7 @@ def _code_table(evidence: Evidence, room: Room) -> list[Block]:
         ]
         for change in sorted(changes.code, key=lambda change: not change.stages)
     ]
-    table = room.table(("File", "Lines", "Stages that read it"), rows)
+    table = Table(("File", "Lines", "Stages that read it"), rows)
     return [table, *_unlisted(len(changes.code), changes.code_total)]
 
 
@@ -581,7 +553,7 @@ STATES = {
 MOST_REASONS = 5
 
 
-def _stages(evidence: Evidence, room: Room) -> list[Block]:
+def _stages(evidence: Evidence) -> list[Block]:
     if not evidence.stages:
         return [Paragraph(say("There is no pipeline ({}).", Data("dvc.yaml")))]
     rows: list[list[Line]] = []
@@ -592,10 +564,10 @@ def _stages(evidence: Evidence, room: Room) -> list[Block]:
         if len(stage.reasons) > MOST_REASONS:
             why.append(f"; and {len(stage.reasons) - MOST_REASONS} more")
         rows.append([[Data(stage.name)], [STATES[stage.state]], why or ["–"]])
-    return [room.table(("Stage", "State", "Why"), rows)]
+    return [Table(("Stage", "State", "Why"), rows)]
 
 
-def _costs(evidence: Evidence, room: Room) -> list[Block]:
+def _costs(evidence: Evidence) -> list[Block]:
     header = ("Model", "Wall, s", "CPU, s", "Images/s", "Peak memory", "Parameters")
     models = [model for model in evidence.models if model.baseline or model.candidate]
     if not models:
@@ -604,7 +576,7 @@ def _costs(evidence: Evidence, room: Room) -> list[Block]:
     for model in models:
         columns = zip(_cost_cells(model.baseline), _cost_cells(model.candidate), strict=True)
         rows.append([[Data(model.name)], *([_both(*column)] for column in columns)])
-    table = room.table(header, rows, header[1:])
+    table = Table(header, rows, header[1:])
     if not any(
         side and side.cost for model in models for side in (model.baseline, model.candidate)
     ):
@@ -638,7 +610,7 @@ def _both(before: str, after: str) -> str:
     return before if before == after else f"{before} → {after}"
 
 
-def _pictures(evidence: Evidence, drawn: Sequence[Picture], room: Room) -> list[Block]:
+def _pictures(evidence: Evidence, drawn: Sequence[Picture]) -> list[Block]:
     lines: list[Line] = []
     for flips in evidence.flips:
         name, total = Data(flips.model), flips.mended + flips.broken + flips.otherwise
@@ -654,22 +626,22 @@ def _pictures(evidence: Evidence, drawn: Sequence[Picture], room: Room) -> list[
     blocks: list[Block] = list(drawn)
     if not drawn:
         blocks.append(Paragraph(["No pictures here; every number stands in the text."]))
-    return [*blocks, Bullets(room.take(lines))] if lines else blocks
+    return [*blocks, Bullets(lines)] if lines else blocks
 
 
 # --- folded --------------------------------------------------------------------------------------
 
 
-def _details(evidence: Evidence, judgement: Judgement, room: Room) -> list[Block]:
+def _details(evidence: Evidence, judgement: Judgement) -> list[Block]:
     pairs = [
         (one.model, one.model.baseline, one.model.candidate)
         for one in judgement.models
         if one.finding and one.model.baseline and one.model.candidate
     ]
     return [
-        Folded("Per class (exploratory)", _per_class(evidence.class_names, pairs, room)),
-        Folded("Loss, calibration and validation (exploratory)", _scores(pairs, room)),
-        Folded("Raw numbers per seed", _raw(evidence, pairs, room)),
+        Folded("Per class (exploratory)", _per_class(evidence.class_names, pairs)),
+        Folded("Loss, calibration and validation (exploratory)", _scores(pairs)),
+        Folded("Raw numbers per seed", _raw(evidence, pairs)),
         Folded("How to reproduce this", _reproduction(evidence)),
         Folded("How to read this", _legend(evidence.margin)),
     ]
@@ -679,7 +651,7 @@ Pairs = Sequence[tuple[Model, ModelSide, ModelSide]]  # model, baseline, candida
 NO_PAIRS = Paragraph(["No model has results on both sides that can be compared."])
 
 
-def _per_class(names: Sequence[str], pairs: Pairs, room: Room) -> list[Block]:
+def _per_class(names: Sequence[str], pairs: Pairs) -> list[Block]:
     rows: list[list[Line]] = []
     for model, old, new in pairs:
         for index, name in enumerate(names):
@@ -694,14 +666,14 @@ def _per_class(names: Sequence[str], pairs: Pairs, room: Room) -> list[Block]:
         "for looking at many classes: a lead to follow, no finding."
     )
     header = ("Model", "Class", "Baseline, %", "Candidate, %", "Difference, pp")
-    return [Paragraph([told]), room.table(header, rows, header[2:], is_folded=True)]
+    return [Paragraph([told]), Table(header, rows, header[2:])]
 
 
 def _recall(counts: Sequence[int], index: int) -> float | None:
     return counts[index] / sum(counts) if sum(counts) else None
 
 
-def _scores(pairs: Pairs, room: Room) -> list[Block]:
+def _scores(pairs: Pairs) -> list[Block]:
     rows: list[list[Line]] = []
     for model, old, new in pairs:
         seeds = new.seeds, old.seeds
@@ -724,18 +696,24 @@ def _scores(pairs: Pairs, room: Room) -> list[Block]:
         "calibration error less is better."
     )
     header = ("Model", "Score", "Baseline", "Candidate", "Difference (95 % interval)")
-    return [Paragraph([told]), room.table(header, rows, header[2:], is_folded=True)]
+    return [Paragraph([told]), Table(header, rows, header[2:])]
 
 
-def _raw(evidence: Evidence, pairs: Pairs, room: Room) -> list[Block]:
+MOST_RAW = 5_000  # rows
+
+
+def _raw(evidence: Evidence, pairs: Pairs) -> list[Block]:
     header = ("Model", "Seed", "Baseline, %", "Candidate, %", "Difference, pp")
     rows: list[list[Line]] = []
+    total = 0
     for model in evidence.models:
         old, new = (
             dict(zip(side.seeds, side.test.accuracy, strict=True)) if side else {}
             for side in (model.baseline, model.candidate)
         )
-        for seed in dict.fromkeys([*old, *new]):
+        seeds = list(dict.fromkeys([*old, *new]))
+        total += len(seeds)
+        for seed in seeds[: max(0, MOST_RAW - len(rows))]:
             cells = [f"{100 * side[seed]:.2f}" if seed in side else "–" for side in (old, new)]
             both = seed in old and seed in new
             cells.append(points(new[seed] - old[seed]) if both else "–")
@@ -748,8 +726,9 @@ def _raw(evidence: Evidence, pairs: Pairs, room: Room) -> list[Block]:
         if correlation is not None:
             name = Data(model.name)
             lines.append(say("{}: correlation of the pairs r = {}", name, signed(correlation)))
-    table = room.table(header, rows, header[1:], is_folded=True)
-    return [table, Bullets(room.take(lines, is_folded=True))] if lines else [table]
+    table = Table(header, rows, header[1:])
+    blocks = [table, *_unlisted(len(rows), total)]
+    return [*blocks, Bullets(lines)] if lines else blocks
 
 
 def _reproduction(evidence: Evidence) -> list[Block]:
