@@ -51,6 +51,11 @@ class Difference:
     is_paired: bool
     correlation: float | None
 
+    @property
+    def is_identical(self) -> bool:
+        """Whether every seed gave the same value on both sides."""
+        return self.is_paired and self.estimate == 0 and self.interval == (0, 0)
+
 
 @dataclass(frozen=True)
 class Side:
@@ -70,14 +75,22 @@ class Finding:
 
 
 def findings(pairs: Sequence[tuple[Side, Side]], margin: float) -> list[Finding]:
-    """Judges (candidate, baseline) pairs together: Holm's correction runs over all of them."""
+    """Judges (candidate, baseline) pairs together: Holm's correction runs over all of them.
+
+    A pair of identical results is no chance to err, because nothing was trained anew: it is left
+    out of the correction, which would else ask more of the models that did change.
+    """
     differences = [difference(candidate, baseline) for candidate, baseline in pairs]
-    told = [index for index, found in enumerate(differences) if found.p_value is not None]
-    p_values = [differences[index].p_value or 0.0 for index in told]
-    adjusted = dict(zip(told, holm(p_values), strict=True))
-    return [
-        Finding(found, adjusted.get(index), verdict(found, adjusted.get(index), margin))
+    tested = {
+        index: found.p_value
         for index, found in enumerate(differences)
+        if found.p_value is not None and not found.is_identical
+    }
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    p_holm = [adjusted.get(index, found.p_value) for index, found in enumerate(differences)]
+    return [
+        Finding(found, p, verdict(found, p, margin))
+        for found, p in zip(differences, p_holm, strict=True)
     ]
 
 

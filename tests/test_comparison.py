@@ -199,6 +199,16 @@ def test_holm_runs_over_the_models_that_have_a_p_value():
     )
 
 
+def test_a_model_that_was_not_trained_anew_does_not_make_the_others_harder_to_tell():
+    moved = side(0.97 + 0.001 + 0.0016 * WOBBLE), side(np.full(10, 0.97))
+    same = side(0.97 + 0.0016 * WOBBLE), side(0.97 + 0.0016 * WOBBLE)
+    alone, (among, unchanged) = findings([moved], MARGIN)[0], findings([moved, same], MARGIN)
+
+    assert among.p_holm == alone.p_holm
+    assert unchanged.p_holm == 1.0
+    assert unchanged.verdict == Verdict.EQUIVALENT
+
+
 def test_gate_stops_regressions_and_missing_results_only():
     assert {verdict for verdict in Verdict if not verdict.passes} == {
         Verdict.REGRESSED,
