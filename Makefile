@@ -10,7 +10,7 @@ READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
 .PHONY: actionlint help repro report test ui sync test-servers check format requirements clean \
-  setup dagshub pull push pull-request trim
+  setup dagshub restore pull push pull-request trim
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ dagshub: $(READY)  ## keep the data of DVC at DagsHub too (REPO=owner/name)
 
 # What follows is for the workflows: docs/pull-requests.md.
 setup: $(READY)  ## set up and do nothing
+
+restore: $(READY)  ## lay out what DVC's cache holds of these results; the rest is made again
+	@dvc checkout --quiet --force --allow-missing
 
 pull: $(READY)  ## fetch DVC's data from DagsHub, if a token is set
 	@python -m lab.remote pull
