@@ -132,7 +132,7 @@ def _judged(api: Api, pull: Pull, run: Run, evidence: Evidence) -> tuple[str, Po
         ),
         f"{folder}/" if folder else None,
     )
-    summary = plain(verdict_line(evidence, judged))
+    summary = plain(verdict_line(judged))
     if lift.login:
         summary += f"\n\nAccepted by {lift.login}."
     conclusion = pull_request.conclude(judged, lift.login)
