@@ -141,7 +141,8 @@ class Live:
         self._done.wait(patience)
         sent = [tree for tree in self._trees.values() if tree.is_complete]
         left = sum(self._sizes.values()) - sum(self._sizes[tree.root] for tree in sent)
-        left += sum(self._queued.values())
+        # The queue may list an own tree, begun while the queue was read.
+        left += sum(size for root, size in list(self._queued.items()) if root not in self._sizes)
         line = left_line(left, self._host, self._problem) if left else ""
         return {"links": [tree.link for tree in sent], "line": line}
 

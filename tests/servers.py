@@ -159,6 +159,7 @@ class _QuietServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_proxy: Proxy
+    used = 0.0
 
     def setup(self) -> None:
         super().setup()
@@ -205,6 +206,9 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
     def forward(self, body: bytes) -> tuple[int, bytes]:
+        if time.monotonic() - self.used > 2:  # the server closes idle connections after 5 s
+            self.upstream.close()
+        self.used = time.monotonic()
         headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
         self.upstream.request(self.command, self.path, body, headers)
         response = self.upstream.getresponse()
