@@ -335,15 +335,15 @@ def _has_moved(model: Model) -> bool:
 
 def confusion_changes(models: Sequence[Model], names: Sequence[str]) -> Figure:
     """A matrix a model: how many more or fewer images a seed calls `predicted` than before."""
-    is_long = max(map(len, names)) > 3
+    is_long = _has_long_names(names)
     columns = len(models)
-    figure = Figure(figsize=(WIDTH, 4.35 if columns > 1 else 5.6))
+    figure = Figure(figsize=(WIDTH, 4.1 if columns > 1 else 5.6))
     figure.subplots_adjust(
         left=0.15 if is_long else 0.07,
         right=0.99,
         wspace=0.42 if is_long else 0.2,
         bottom=0.24 if is_long else 0.12,
-        top=0.86,
+        top=0.89,
     )
     figure.suptitle(
         "Change of images per seed.  Off the diagonal: orange more mistakes, blue fewer",
@@ -408,7 +408,8 @@ def gallery(images: Sequence[Image], names: Sequence[str]) -> Figure:
     """Test images whose majority prediction changed: what they are, were called and are called."""
     rows = -(-len(images) // COLUMNS)
     is_shared = len({image.model for image in images}) == 1
-    height = 0.35 + rows * (1.65 if is_shared else 1.82)
+    lines = 3 + _has_long_names(names) + (not is_shared)
+    height = 0.35 + rows * (1.15 + 0.167 * lines)
     figure = Figure(figsize=(WIDTH, height))
     model = f" of {images[0].model}" if is_shared else ""
     figure.text(
@@ -437,25 +438,29 @@ def gallery(images: Sequence[Image], names: Sequence[str]) -> Figure:
 def _caption(axes: Axes, image: Image, names: Sequence[str], is_shared: bool) -> None:
     before, after = image.baseline_prediction, image.candidate_prediction
     if after == image.label:
-        verdict, colour = "right now", BETTER
+        outcome, colour = "right now", BETTER
     elif before == image.label:
-        verdict, colour = "wrong now", WORSE
+        outcome, colour = "wrong now", WORSE
     else:
-        verdict, colour = "wrong both", NEUTRAL
-    short = [name if len(name) <= 6 else f"{name[:5]}…" for name in names]
+        outcome, colour = "wrong both", NEUTRAL
+    is_long = _has_long_names(names)
+    predictions = f"{_short(names[before], 8)} → {_short(names[after], 8)}"
+    votes = (
+        f"{image.baseline_votes}/{image.baseline_seeds} → "
+        f"{image.candidate_votes}/{image.candidate_seeds}"
+    )
+    truth = f"is {_short(names[image.label], 14)}"
     lines = [
-        (f"{short[before]} → {short[after]}", INK, "bold", 10),
-        (f"is {names[image.label][:12]}, {verdict}", colour, "normal", 8),
-        (
-            f"{image.baseline_votes}/{image.baseline_seeds} → "
-            f"{image.candidate_votes}/{image.candidate_seeds}",
-            NEUTRAL,
-            "normal",
-            7.5,
+        (predictions, INK, "bold", 7.5 if is_long else 10),
+        *(
+            [(truth, colour, "normal", 8), (outcome, colour, "normal", 8)]
+            if is_long
+            else [(f"{truth}, {outcome}", colour, "normal", 8)]
         ),
+        (votes, NEUTRAL, "normal", 7.5),
     ]
     if not is_shared:
-        lines.append((image.model[:18], NEUTRAL, "normal", 7.5))
+        lines.append((_short(image.model, 18), NEUTRAL, "normal", 7.5))
     down = -0.05
     for text, ink, weight, size in lines:
         axes.text(
@@ -470,6 +475,14 @@ def _caption(axes: Axes, image: Image, names: Sequence[str], is_shared: bool) ->
             fontsize=size,
         )
         down -= 0.0185 * size + 0.01
+
+
+def _has_long_names(names: Sequence[str]) -> bool:
+    return max(map(len, names)) > 3
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 # --- pixels --------------------------------------------------------------------------------------

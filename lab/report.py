@@ -580,16 +580,14 @@ def _costs(evidence: Evidence) -> list[Block]:
         columns = zip(_cost_cells(model.baseline), _cost_cells(model.candidate), strict=True)
         rows.append([[Data(model.name)], *([_both(*column)] for column in columns)])
     table = Table(header, rows, header[1:])
-    if not any(
-        side and side.cost for model in models for side in (model.baseline, model.candidate)
-    ):
+    costs = [side.cost for m in models for side in (m.baseline, m.candidate) if side]
+    if not any(costs):
         unknown = "No cost is known: these results were made elsewhere or came from the cache."
         return [table, Paragraph([unknown])]
-    told = say(
-        "Training, all seeds of a model together, baseline → candidate, on {}. “?”: those results "
-        "were not made in this checkout, so their cost is not known here.",
-        Data(evidence.candidate.machine),
-    )
+    machine = Data(evidence.candidate.machine)
+    told = say("Training, all seeds of a model together, baseline → candidate, on {}.", machine)
+    if not all(costs):
+        told = [*told, " “?”: those results were not made in this checkout."]
     return [table, Paragraph(told)]
 
 

@@ -669,7 +669,8 @@ def reproduced(root: Path, commit: str, say: Say) -> Iterator[WorkingTree]:
             _repro(place, say)
             yield WorkingTree(place)
         finally:
-            git(root, "worktree", "remove", "--force", str(worktree))
+            with contextlib.suppress(RevisionError):  # the folder itself goes in any case
+                git(root, "worktree", "remove", "--force", str(worktree))
 
 
 def _share(root: Path, place: Path) -> None:
