@@ -8,14 +8,8 @@ from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description
 from lab.errors import run_script
 from lab.progress import EpochProgress
 from lab.results import Epoch
-from lab.training import (
-    choose_device,
-    choose_precision,
-    cores,
-    image_steps,
-    stacks,
-    train_model,
-)
+from lab.stacks import cores, image_steps, stacks
+from lab.training import choose_device, choose_precision, train_model
 
 
 def main() -> None:
@@ -28,22 +22,20 @@ def main() -> None:
     data = load_prepared(PREPARED)
     device = choose_device()
     precision = choose_precision(train.precision, device, print)
-    run = runs.training_run(
-        tree, name, read_description(DESCRIPTION), device=device.type, precision=precision
-    )
+    run = runs.training_run(tree, name, read_description(DESCRIPTION))
 
     with tracking.recording(run) as recorder:
         with EpochProgress(len(stacks(train)) * train.epochs) as progress, Meter() as meter:
 
             def on_epoch(epoch: Epoch) -> None:
-                progress.show(name, epoch)
+                progress.show(name, epoch.seeds, epoch.number, epoch.validation_accuracy_S.mean())
                 runs.log_epoch(recorder, name, epoch)
 
             trained = train_model(
                 model, train, data, on_epoch, device=device, precision=precision, workers=cores()
             )
         found = results.write_run(name, trained, data, device=device.type, precision=precision)
-        cost = write_cost(name, meter, image_steps(train, data), results.RUNS / f"{name}.json")
+        cost = write_cost(name, meter.cost, image_steps(train, data), results.RUNS / f"{name}.json")
         runs.log_results(recorder, found, results.curve(trained), cost)
     accuracy = found.test.accuracy
     print(f"{name}: test accuracy {accuracy.mean:.4f} over {len(found.seeds)} seeds")

@@ -78,7 +78,8 @@ def main() -> None:
 
 def train_pool(tree: Params) -> dict[str, list[float]]:
     """Test accuracy of SEEDS seeds of every variant, from the file or trained now."""
-    from lab.training import choose_device, choose_precision, cores, train_model
+    from lab.stacks import cores
+    from lab.training import choose_device, choose_precision, train_model
 
     pool: dict[str, list[float]] = json.loads(POOL.read_text()) if POOL.exists() else {}
     variants: dict[str, ModelParams] = {name: tree.models[name] for name in MODELS}

@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,10 +13,34 @@ from lab.files import sha256, write_json
 COSTS = Path("report/costs")
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of wall clock and processor, and the largest memory of a process."""
+
+    started: float  # seconds since 1970
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+
+
+def joined(parts: Sequence[Cost]) -> Cost:
+    """What several workers took together: wall time from the first start to the last end."""
+    started = min(part.started for part in parts)
+    return Cost(
+        started=started,
+        wall_seconds=max(part.started + part.wall_seconds for part in parts) - started,
+        cpu_seconds=sum(part.cpu_seconds for part in parts),
+        peak_memory_bytes=max(part.peak_memory_bytes for part in parts),
+    )
+
+
 class Meter:
-    """Measures wall and CPU seconds between entering and leaving, all threads counted."""
+    """Measures the `cost` of what happens between entering and leaving, all threads counted."""
+
+    cost: Cost
 
     def __enter__(self) -> Self:
+        self._started = time.time()
         self._wall, self._cpu = time.perf_counter(), time.process_time()
         return self
 
@@ -24,27 +50,31 @@ class Meter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.wall_seconds = time.perf_counter() - self._wall
-        self.cpu_seconds = time.process_time() - self._cpu
+        self.cost = Cost(
+            started=self._started,
+            wall_seconds=time.perf_counter() - self._wall,
+            cpu_seconds=time.process_time() - self._cpu,
+            peak_memory_bytes=_peak_memory_bytes(),
+        )
 
 
-def write_cost(model: str, meter: Meter, image_steps: int, run_file: Path) -> dict[str, float]:
+def write_cost(model: str, cost: Cost, image_steps: int, run_file: Path) -> dict[str, float]:
     """Writes `report/costs/MODEL.json`, tied to the results it belongs to by their SHA-256.
 
     Args:
         model: its name.
-        meter: measured around the training.
+        cost: of the training.
         image_steps: images seen, summed over seeds and epochs.
         run_file: the model's `metrics/runs/MODEL.json`.
     """
-    cost = {
-        "wall_seconds": meter.wall_seconds,
-        "cpu_seconds": meter.cpu_seconds,
-        "image_steps_per_second": image_steps / meter.wall_seconds,
-        "peak_memory_bytes": _peak_memory_bytes(),
+    values = {
+        "wall_seconds": cost.wall_seconds,
+        "cpu_seconds": cost.cpu_seconds,
+        "image_steps_per_second": image_steps / cost.wall_seconds,
+        "peak_memory_bytes": cost.peak_memory_bytes,
     }
-    write_json(COSTS / f"{model}.json", {**cost, "results_sha256": sha256(run_file.read_bytes())})
-    return cost
+    write_json(COSTS / f"{model}.json", {**values, "results_sha256": sha256(run_file.read_bytes())})
+    return values
 
 
 def _peak_memory_bytes() -> int:

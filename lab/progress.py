@@ -7,8 +7,6 @@ from typing import Self
 
 from tqdm import tqdm
 
-from lab.results import Epoch
-
 
 class EpochProgress:
     """Counts finished epochs over all stacks; may be called from several threads."""
@@ -29,13 +27,15 @@ class EpochProgress:
     ) -> None:
         self._bar.close()
 
-    def show(self, model: str, epoch: Epoch) -> None:
-        """Says that `epoch` of `model` is done."""
-        accuracy = f"validation accuracy {epoch.validation_accuracy_S.mean():.4f}"
+    def show(
+        self, model: str, seeds: tuple[int, ...], number: int, validation_accuracy: float
+    ) -> None:
+        """Says that some seeds of `model` have done epoch `number`, with their mean accuracy."""
+        accuracy = f"validation accuracy {validation_accuracy:.4f}"
         with self._lock:
             if self._is_terminal:
                 self._bar.set_description(f"{model}: {accuracy}", refresh=False)
                 self._bar.update()
             else:
-                seeds = ", ".join(map(str, epoch.seeds))
-                print(f"{model}: epoch {epoch.number}, seeds {seeds}: {accuracy}", flush=True)
+                listed = ", ".join(map(str, seeds))
+                print(f"{model}: epoch {number}, seeds {listed}: {accuracy}", flush=True)

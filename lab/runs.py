@@ -1,6 +1,6 @@
 """A training as MLflow runs: names, params, tags, metrics, notes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lab.dataset import Description
 from lab.params import Params
@@ -8,10 +8,11 @@ from lab.results import CurvePoint, Epoch, RunResults, Scores
 from lab.tracking import Dataset, Recorder, Run, environment_tags
 
 
-def training_run(
-    params: Params, model: str, data: Description, *, device: str, precision: str
-) -> Run:
-    """A model's run with one nested run per seed, as it stands before training."""
+def training_run(params: Params, model: str, data: Description, group: str = "") -> Run:
+    """A model's run with one nested run per seed, as it stands before training.
+
+    Runs of one `train_parallel.py` share their `group`.
+    """
     settings = {
         **params.models[model].model_dump(),
         **params.train.model_dump(),
@@ -21,9 +22,8 @@ def training_run(
     tags = {
         "model": model,
         "stage": f"train@{model}",
-        "device": device,
-        "precision": precision,
         "data_sha256": data.train.sha256,
+        **({"group": group} if group else {}),
         **environment_tags(),
     }
     dataset = Dataset(name=data.name, digest=data.train.sha256, context="training")
@@ -51,6 +51,20 @@ def training_run(
     )
 
 
+def group_run(params: Params, models: Sequence[str], data: Description, group: str) -> Run:
+    """The run that stands for one `train_parallel.py`."""
+    return Run(
+        name="train_parallel",
+        params={**params.train.model_dump(), "models": ", ".join(models)},
+        tags={"stage": "train_parallel", "group": group, **environment_tags()},
+        note=(
+            f"Models trained together: {', '.join(f'**{model}**' for model in models)}. Their runs "
+            f"have the same group: search for `tags.group = '{group}'`."
+        ),
+        dataset=Dataset(name=data.name, digest=data.train.sha256, context="training"),
+    )
+
+
 def seed_name(model: str, seed: int) -> str:
     """The name of one seed's run.
 
@@ -75,6 +89,7 @@ def log_results(
     recorder: Recorder, run: RunResults, curve: list[CurvePoint], cost: Mapping[str, float]
 ) -> None:
     """Sends the final numbers: spreads and costs to the model's run, single values to its seeds."""
+    recorder.tags({"device": run.device, "precision": run.precision})
     for point in curve:
         values = {key: value for key, value in point._asdict().items() if value is not None}
         recorder.metrics(values, step=int(values.pop("epoch")))

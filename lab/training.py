@@ -1,12 +1,10 @@
 """Fit and evaluate: tensors in, numbers out; no files, no logging."""
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.optim.adam import adam
@@ -16,6 +14,7 @@ from lab.dataset import CLASSES, Prepared, Split
 from lab.network import Network
 from lab.params import ModelParams, TrainParams
 from lab.results import Epoch, Evaluation, Trained
+from lab.stacks import joined, stacks
 
 EVALUATION_BATCH = 1_000  # images at once; the memory it takes, not the result, depends on it
 SGD_MOMENTUM = 0.9
@@ -25,27 +24,6 @@ SHUFFLE_WINDOW = 65_536  # images; bounds the memory that an epoch's order takes
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 OnEpoch = Callable[[Epoch], None]
-
-
-def stacks(train: TrainParams) -> list[tuple[int, ...]]:
-    """The seeds in groups trained as one batched program each.
-
-    >>> from types import SimpleNamespace
-    >>> stacks(SimpleNamespace(seeds=[3, 1, 4, 1 + 4, 9], seeds_per_stack=2))
-    [(3, 1), (4, 5), (9,)]
-    """
-    seeds, size = tuple(train.seeds), train.seeds_per_stack
-    return [seeds[start : start + size] for start in range(0, len(seeds), size)]
-
-
-def cores() -> int:
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def image_steps(train: TrainParams, data: Prepared) -> int:
-    """Images seen in training, summed over seeds and epochs."""
-    return len(train.seeds) * train.epochs * len(data.train.images)
 
 
 def choose_device() -> torch.device:
@@ -90,21 +68,6 @@ def train_model(
 
     with ThreadPoolExecutor(workers) as pool:
         return joined(list(pool.map(train_one, stacks(train))))
-
-
-def joined(parts: Sequence[Trained]) -> Trained:
-    """Several stacks of one model as one result, seeds in the order given."""
-    return Trained(
-        seeds=tuple(seed for part in parts for seed in part.seeds),
-        weights={
-            name: np.concatenate([part.weights[name] for part in parts])
-            for name in parts[0].weights
-        },
-        parameter_count=parts[0].parameter_count,
-        epochs=tuple(epoch for part in parts for epoch in part.epochs),
-        validation=_joined_evaluations([part.validation for part in parts]),
-        test=_joined_evaluations([part.test for part in parts]),
-    )
 
 
 def train_stack(
@@ -224,15 +187,6 @@ def evaluate(network: Network, split: Split, device: torch.device) -> Evaluation
         loss_S=torch.cat(losses, dim=1).double().mean(dim=1).cpu().numpy(),
         predictions_SN=prediction_SN.cpu().numpy(),
         confidence_SN=torch.cat(confidences, dim=1).cpu().numpy(),
-    )
-
-
-def _joined_evaluations(parts: Sequence[Evaluation]) -> Evaluation:
-    return Evaluation(
-        accuracy_S=np.concatenate([part.accuracy_S for part in parts]),
-        loss_S=np.concatenate([part.loss_S for part in parts]),
-        predictions_SN=np.concatenate([part.predictions_SN for part in parts]),
-        confidence_SN=np.concatenate([part.confidence_SN for part in parts]),
     )
 
 

@@ -8,7 +8,8 @@ import torch
 from lab.dataset import Prepared, Split
 from lab.params import ModelParams, TrainParams
 from lab.results import Trained
-from lab.training import DTYPES, batches, choose_precision, decay, image_steps, stacks, train_model
+from lab.stacks import image_steps, stacks
+from lab.training import DTYPES, batches, choose_precision, decay, train_model
 
 CPU = torch.device("cpu")
 MODEL = ModelParams(

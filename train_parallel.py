@@ -1,0 +1,183 @@
+"""Trains all models of params.yaml that are not up to date, on all cores or on a cluster.
+
+Writes what `dvc repro` would write with `train.py`, byte for byte, and records it in DVC.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from lab import cost, params, results, runs, stacks, tracking, workers
+from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description
+from lab.errors import LabError, run_script
+from lab.params import Params
+from lab.progress import EpochProgress
+from lab.tracking import Recorder
+from lab.workers import Done, Outcome, Stack
+
+
+def main() -> None:
+    """Trains every stack at the same time; writes and records a model when it is complete."""
+    options = parse()
+    tree = params.load()
+    if not options.address:
+        workers.warm_up()
+    names = list(tree.models) if options.force else out_of_date()
+    if not names:
+        print("every model is up to date")
+        return
+    todo = [Stack(name, seeds) for name in names for seeds in stacks.stacks(tree.train)]
+    with ExitStack() as whole, EpochProgress(len(todo) * tree.train.epochs) as progress:
+        open_runs = record(tree, names, whole)
+        finished = whole.enter_context(closing(outcomes(tree, todo, options, progress)))
+        lost = collect(tree, todo, finished, open_runs)
+        commit(tree, [name for name in names if name not in {stack.model for stack in lost}])
+        if lost:
+            raise LabError(failure(lost))
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=stacks.cores(), help="processes here")
+    parser.add_argument("--address", help="train on the Ray cluster there, for example auto")
+    parser.add_argument("--gpus-per-stack", type=float, default=0.0, help="share of a GPU, on Ray")
+    parser.add_argument("--force", action="store_true", help="train what is up to date as well")
+    options = parser.parse_args()
+    if options.workers < 1:
+        parser.error(f"--workers: must be at least 1; got {options.workers}")
+    return options
+
+
+def out_of_date() -> list[str]:
+    """The models whose results DVC would not accept as they are.
+
+    Raises:
+        LabError: the data are out of date, or DVC cannot tell.
+    """
+    changed = json.loads(dvc("status", "--json", "prepare", "train"))
+    if "prepare" in changed:
+        raise LabError("the prepared data are out of date; run `dvc repro prepare`")
+    return [stage.removeprefix("train@") for stage in changed]
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A model's MLflow run; closed when the model is complete, or when everything ends."""
+
+    recorder: Recorder
+    until: ExitStack
+
+
+def record(tree: Params, names: Sequence[str], whole: ExitStack) -> dict[str, OpenRun]:
+    """Opens one run for all and one for each model, with the same tag `group`."""
+    group = uuid.uuid4().hex[:12]
+    data = read_description(DESCRIPTION)
+    whole.enter_context(tracking.recording(runs.group_run(tree, names, data, group)))
+    opened = {}
+    for name in names:
+        until = whole.enter_context(ExitStack())
+        run = runs.training_run(tree, name, data, group)
+        opened[name] = OpenRun(until.enter_context(tracking.recording(run)), until)
+    return opened
+
+
+def outcomes(
+    tree: Params, todo: Sequence[Stack], options: argparse.Namespace, progress: EpochProgress
+) -> Generator[Outcome]:
+    """The stacks as they finish, wherever they are trained."""
+    if options.address:
+        share: float = options.gpus_per_stack
+        return workers.on_cluster(tree, todo, options.address, share, progress.show)
+    return workers.on_this_machine(tree, todo, options.workers, progress.show)
+
+
+def collect(
+    tree: Params,
+    todo: Sequence[Stack],
+    finished: Generator[Outcome],
+    open_runs: Mapping[str, OpenRun],
+) -> list[Stack]:
+    """Writes each model as soon as its last stack is there; returns the stacks that failed."""
+    found: dict[Stack, Done] = {}
+    lost: list[Stack] = []
+    for stack, done in finished:
+        if done is None:
+            lost.append(stack)
+            continue
+        found[stack] = done
+        run = open_runs[stack.model]
+        for epoch in done.trained.epochs:
+            runs.log_epoch(run.recorder, stack.model, epoch)
+        parts = [found.get(other) for other in todo if other.model == stack.model]
+        if all(parts):
+            write(tree, stack.model, [part for part in parts if part], run.recorder)
+            run.until.close()
+    return lost
+
+
+def write(tree: Params, name: str, parts: Sequence[Done], recorder: Recorder) -> None:
+    """Writes and records a model whose stacks are all there.
+
+    Raises:
+        LabError: its stacks were trained on different devices or in different precisions.
+    """
+    machines = sorted({(part.device, part.precision) for part in parts})
+    if len(machines) > 1:
+        raise LabError(
+            f"{name}: all stacks must be trained alike; got {machines}; "
+            "set train.precision to float32, or use nodes of one kind"
+        )
+    (device, precision), data = machines[0], load_prepared(PREPARED)
+    if precision != tree.train.precision:
+        print(f"{name}: trained in {precision}: no instructions for {tree.train.precision}")
+    trained = stacks.joined([part.trained for part in parts])
+    found = results.write_run(name, trained, data, device=device, precision=precision)
+    steps = stacks.image_steps(tree.train, data)
+    total = cost.joined([part.cost for part in parts])
+    values = cost.write_cost(name, total, steps, results.RUNS / f"{name}.json")
+    runs.log_results(recorder, found, results.curve(trained), values)
+    print(f"{name}: test accuracy {found.test.accuracy.mean:.4f} over {len(found.seeds)} seeds")
+
+
+def commit(tree: Params, names: Sequence[str]) -> None:
+    """Records the train stages in DVC as if it had run them.
+
+    Raises:
+        LabError: `params.yaml` is not any more what the models were trained with.
+    """
+    if params.load() != tree:
+        raise LabError("params.yaml changed meanwhile; the results are not recorded in DVC")
+    if names:
+        dvc("commit", "-q", "-f", *(f"train@{name}" for name in names))
+
+
+def dvc(*arguments: str) -> str:
+    """Runs DVC and returns what it printed.
+
+    Raises:
+        LabError: it failed.
+    """
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LabError(f"dvc {arguments[0]}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def failure(lost: Sequence[Stack]) -> str:
+    """Names the stacks whose processes were killed at every try."""
+    named = "; ".join(f"{stack.model}, seeds {', '.join(map(str, stack.seeds))}" for stack in lost)
+    return (
+        f"killed {workers.TRIES} times over (out of memory?): {named}; the other models are "
+        "written and recorded; lower train.seeds_per_stack or --workers"
+    )
+
+
+if __name__ == "__main__":
+    run_script(main)
