@@ -25,7 +25,9 @@ def main() -> None:
     """Trains every stack at the same time; writes and records a model when it is complete."""
     options = parse()
     tree = params.load()
-    if not options.address:
+    if options.address:
+        workers.connect(options.address)
+    else:
         workers.warm_up()
     names = list(tree.models) if options.force else out_of_date()
     if not names:
@@ -93,7 +95,7 @@ def outcomes(
     """The stacks as they finish, wherever they are trained."""
     if options.address:
         share: float = options.gpus_per_stack
-        return workers.on_cluster(tree, todo, options.address, share, progress.show)
+        return workers.on_cluster(tree, todo, share, progress.show)
     return workers.on_this_machine(tree, todo, options.workers, progress.show)
 
 

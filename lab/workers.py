@@ -173,29 +173,32 @@ def _listen(epochs: Connection, stacks: Sequence[Stack], on_epoch: OnEpoch) -> N
 # --- a cluster -----------------------------------------------------------------------------------
 
 
-def on_cluster(
-    tree: Params, stacks: Sequence[Stack], address: str, gpus_per_stack: float, on_epoch: OnEpoch
-) -> Generator[Outcome]:
-    """Yields stacks as they finish; Ray starts those of killed processes and lost nodes again.
-
-    The images go to each node once, into memory its workers share; `lab/` goes with them.
+def connect(address: str) -> None:
+    """Joins the Ray cluster at `address`; `lab/` is sent to its nodes.
 
     Raises:
-        LabError: Ray is not installed, or no cluster answers at `address`.
+        LabError: Ray is not installed, or no cluster answers.
     """
     try:
         import ray
     except ImportError:
         raise LabError("--address: needs Ray; run `make cluster`") from None
+    code = {"py_modules": [str(ROOT / "lab")]}
     try:
-        ray.init(
-            address,
-            runtime_env={"py_modules": [str(ROOT / "lab")]},
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
+        ray.init(address, runtime_env=code, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise LabError(f"--address: no cluster at {address!r} ({error})") from None
+        raise LabError(f"--address: no Ray cluster at {address!r} ({error})") from None
+
+
+def on_cluster(
+    tree: Params, stacks: Sequence[Stack], gpus_per_stack: float, on_epoch: OnEpoch
+) -> Generator[Outcome]:
+    """Yields stacks as they finish; Ray starts those of killed processes and lost nodes again.
+
+    The images go to each node once, into memory that its workers share.
+    """
+    import ray
+
     try:
         remote = ray.remote(num_cpus=1, num_gpus=gpus_per_stack, max_retries=TRIES - 1)(_train_far)
         data = ray.put(_prepared())

@@ -1,0 +1,299 @@
+"""train_parallel.py as a user runs it: real DVC and git, small data, processes that are killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train_parallel
+from lab import params
+from lab.dataset import DESCRIPTION, PREPARED, Prepared, Split, save_prepared, write_description
+from lab.dataset import describe as describe_data
+from lab.errors import LabError
+
+ROOT = Path(__file__).parent.parent
+MODEL = (
+    "{hidden: [8], activation: relu, dropout: 0.0, optimizer: adam, learning_rate: 0.01, "
+    "schedule: linear, weight_decay: 0.0}"
+)
+SMALL = f"""\
+dataset: {{name: MNIST, validation_size: 100, split_seed: 0}}
+train: {{seeds: [0, 1, 2], seeds_per_stack: 2, epochs: 20, batch_size: 32, precision: bfloat16}}
+models:
+  first: {MODEL}
+  second: {MODEL.replace("[8]", "[4]")}
+compare: {{margin: 0.001}}
+"""
+LONG = SMALL.replace("epochs: 20", "epochs: 10000")
+
+pytestmark = [
+    pytest.mark.xdist_group("train_parallel"),
+    pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc"),
+]
+
+
+def images(count: int, seed: int) -> Split:
+    random = np.random.default_rng(seed)
+    labels = (np.arange(count) % 10).astype(np.uint8)
+    pixels = random.integers(0, 100, (count, 28, 28)).astype(np.uint8)
+    pixels[np.arange(count), labels * 2] += 100
+    return Split(pixels, labels)
+
+
+class Project:
+    """A copy of this repository with its own git history, data and params."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "train_parallel.py", *arguments], cwd=self.folder,
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *command: str, code: int = 0) -> str:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+        output = done.stdout + done.stderr
+        assert done.returncode == code, output
+        return output
+
+    def train(self, *arguments: str) -> str:
+        return self.run(sys.executable, "train_parallel.py", *arguments)
+
+    def params(self, text: str) -> None:
+        (self.folder / "params.yaml").write_text(text)
+
+    def written(self, model: str = "*") -> dict[str, bytes]:
+        files = [
+            *self.folder.glob(f"models/runs/{model}/*"),
+            *self.folder.glob(f"metrics/*/{model}.*"),
+        ]
+        return {str(file.relative_to(self.folder)): file.read_bytes() for file in files}
+
+    def out_of_date(self) -> list[str]:
+        return list(json.loads(self.run("dvc", "status", "--json", "prepare", "train")))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Project:
+    """A project whose models train_parallel.py has trained from nothing."""
+    project = Project(tmp_path_factory.mktemp("parallel") / "project")
+    shutil.copytree(ROOT / "lab", project.folder / "lab", ignore=shutil.ignore_patterns("__pyc*"))
+    shutil.copytree(ROOT / ".dvc", project.folder / ".dvc",
+                    ignore=shutil.ignore_patterns("cache", "tmp"))  # fmt: skip
+    for name in ("prepare.py", "train.py", "train_parallel.py", "dvc.yaml", ".gitignore"):
+        shutil.copy2(ROOT / name, project.folder / name)
+    project.params(SMALL)
+    data = Prepared(train=images(6000, 0), validation=images(100, 1), test=images(100, 2))
+    save_prepared(data, project.folder / PREPARED)
+    write_description(describe_data("MNIST", 0, data), project.folder / DESCRIPTION)
+    (project.folder / "data/raw").mkdir()
+    project.run("git", "init", "-q")
+    project.run("dvc", "commit", "-q", "-f", "prepare")
+    project.first_output = project.train()  # type: ignore[attr-defined]
+    return project
+
+
+@pytest.fixture
+def project(trained) -> Iterator[Project]:
+    """The trained project, whatever the test before did to it."""
+    before, lock = trained.written(), (trained.folder / "dvc.lock").read_bytes()
+    yield trained
+    trained.params(SMALL)
+    for name, content in before.items():
+        (trained.folder / name).write_bytes(content)
+    (trained.folder / "dvc.lock").write_bytes(lock)
+
+
+def test_it_trains_everything_and_dvc_has_nothing_left_to_train(trained):
+    output = trained.first_output
+
+    assert output.count("epoch 20, seeds 0, 1: validation accuracy") == 2
+    assert "first: test accuracy" in output
+    assert "second: test accuracy" in output
+    assert trained.out_of_date() == []
+    assert len(trained.written()) == 8
+    assert trained.train() == "every model is up to date\n"
+
+
+def test_the_bytes_are_those_of_train_py(project):
+    expected = project.written("first")
+    assert len(expected) == 4
+    for name in expected:
+        (project.folder / name).unlink()
+    project.run(sys.executable, "train.py", "first")
+
+    assert project.written("first") == expected
+
+
+def test_only_what_changed_is_trained_again(project):
+    project.params(SMALL.replace("[4]", "[5]"))
+    output = project.train("--workers", "1")
+
+    assert "first: " not in output
+    assert "second: test accuracy" in output
+    assert project.out_of_date() == []
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # inside MLflow
+def test_runs_of_one_call_are_found_by_their_group(trained):
+    mlflow = pytest.importorskip("mlflow")
+    client = mlflow.MlflowClient(f"sqlite:///{trained.folder / 'mlflow.db'}")
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    whole = client.search_runs(experiments, "tags.stage = 'train_parallel'", max_results=9)
+    group = whole[-1].data.tags["group"]
+    together = client.search_runs(experiments, f"tags.group = '{group}'")
+    names = {run.info.run_name for run in together}
+
+    assert names == {"train_parallel", "first", "second"} | {
+        f"{model} seed {seed}" for model in ("first", "second") for seed in range(3)
+    }
+    assert {run.info.status for run in together} == {"FINISHED"}
+    (first,) = (run for run in together if run.info.run_name == "first")
+    written = json.loads((trained.folder / "metrics/runs/first.json").read_text())
+    assert first.data.metrics["test_accuracy"] == written["test"]["accuracy"]["mean"]
+    assert first.data.tags["precision"] == written["precision"]
+
+
+def workers(process: "subprocess.Popen[str]") -> list[int]:
+    """The processes that train: grandchildren of the script, by way of the fork server."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    children = {child for child, parent in parents.items() if parent == process.pid}
+    return [child for child, parent in parents.items() if parent in children]
+
+
+def in_session(process: "subprocess.Popen[str]") -> list[int]:
+    """What is left of the processes a script started, zombies aside."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(session) == process.pid and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def wait_for(process: "subprocess.Popen[str]", text: str) -> None:
+    assert process.stdout
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(f"ended without saying {text!r}")
+
+
+def gone(process: "subprocess.Popen[str]", seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while in_session(process) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not in_session(process)
+
+
+def test_a_killed_worker_is_replaced_and_changes_no_byte(project):
+    expected = project.written()
+    process = project.start("--force")
+    wait_for(process, "first: epoch 2,")
+    os.kill(workers(process)[0], signal.SIGKILL)
+    output = process.communicate(timeout=120)[0]
+
+    assert process.returncode == 0, output
+    assert "a worker process was killed; " in output
+    assert project.written() == expected
+    assert gone(process, 5)
+
+
+def test_a_worker_that_keeps_dying_is_named_and_the_rest_is_kept(project):
+    project.params(SMALL.replace("epochs: 20", "epochs: 19"))
+    process = project.start()
+    wait_for(process, "first: test accuracy")
+    while process.poll() is None:
+        for worker in workers(process):
+            os.kill(worker, signal.SIGKILL)
+        time.sleep(0.01)
+    output = process.communicate()[0]
+
+    assert process.returncode == 2
+    assert output.splitlines()[-1].startswith(
+        "train_parallel.py: killed 3 times over (out of memory?): second, seeds "
+    )
+    assert project.out_of_date() == ["train@second"]
+    assert gone(process, 5)
+
+
+def test_ctrl_c_ends_everything_at_once(project):
+    project.params(LONG)
+    process = project.start("--force")
+    wait_for(process, "epoch 1,")
+    started = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    output = process.communicate(timeout=30)[0]
+
+    # Two seconds on a quiet machine; others may be busy here.
+    assert time.monotonic() - started < 5
+    assert process.returncode == 130
+    assert output.endswith("train_parallel.py: interrupted; nothing half-written was left behind\n")
+    assert "Traceback" not in output
+    assert gone(process, 5)
+
+
+def test_workers_end_with_a_killed_script(project):
+    project.params(LONG)
+    process = project.start("--force")
+    wait_for(process, "epoch 1,")
+    assert len(workers(process)) >= 1
+    process.kill()
+
+    assert gone(process, 10)
+    process.communicate()
+
+
+def test_params_that_change_meanwhile_are_not_recorded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(SMALL)
+    tree = params.load()
+    Path("params.yaml").write_text(LONG)
+
+    with pytest.raises(LabError, match="changed meanwhile"):
+        train_parallel.commit(tree, ["first"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--workers", "0"], "--workers: must be at least 1; got 0"),
+        (["--address", "127.0.0.1:1", "--force"], "train_parallel.py: --address: "),
+    ],
+)
+def test_command_lines(trained, arguments, told):
+    assert told in trained.run(sys.executable, "train_parallel.py", *arguments, code=2)
+
+
+def test_stale_data_are_refused(project):
+    project.params(SMALL.replace("split_seed: 0", "split_seed: 1"))
+
+    assert project.run(sys.executable, "train_parallel.py", code=2) == (
+        "train_parallel.py: the prepared data are out of date; run `dvc repro prepare`\n"
+    )
