@@ -9,8 +9,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint help repro report test ui sync test-servers check format requirements clean \
-  setup dagshub restore pull push pull-request trim
+.PHONY: actionlint help repro report test ui sync test-servers cluster test-cluster check format \
+  requirements clean setup dagshub restore pull push pull-request trim
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ test-servers: $(READY)  ## tests of the mirror in full, against this MLflow and 
 	@FAULT_CAMPAIGN=1 python -m pytest -q tests/test_mirror.py
 	@FAULT_CAMPAIGN=1 OLD_MLFLOW_PYTHON=$(CURDIR)/$(OLD_MLFLOW)/bin/python \
 	  python -m pytest -q tests/test_mirror.py
+
+cluster: $(READY)  ## install Ray, for train_parallel.py --address (docs/scaling.md)
+	@uv pip install -q --group cluster -c requirements.txt
+
+test-cluster: cluster  ## tests of training on a Ray cluster of two nodes on this machine
+	@python -m pytest -q -m cluster tests/test_train_parallel.py
 
 check: $(READY)  ## lint, types, workflows
 	@ruff format --check .

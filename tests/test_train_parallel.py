@@ -1,9 +1,12 @@
 """train_parallel.py as a user runs it: real DVC and git, small data, processes that are killed."""
 
+import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -297,3 +300,66 @@ def test_stale_data_are_refused(project):
     assert project.run(sys.executable, "train_parallel.py", code=2) == (
         "train_parallel.py: the prepared data are out of date; run `dvc repro prepare`\n"
     )
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[dict[str, str]]:
+    """Two Ray nodes of one core each; the environment variables that let a script join them."""
+    pytest.importorskip("ray", reason="needs `make cluster`")
+    folder = tmp_path_factory.mktemp("ray")
+    token = folder / "token"
+    token.write_text(secrets.token_hex(32))
+    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    environment = {**os.environ, **variables}
+    ray = [str(Path(sys.executable).with_name("ray")), "start", "--disable-usage-stats", "--block"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    head = ["--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false"]
+    nodes = []
+    for role in (head, [f"--address={address}"]):
+        node = subprocess.Popen(
+            [*ray, "--num-cpus=1", *role], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        nodes.append(node)
+        wait_for(node, "Ray runtime started")
+    yield {**variables, "address": address}
+    for node in reversed(nodes):
+        node.terminate()
+        node.communicate(timeout=60)
+
+
+@pytest.mark.cluster
+def test_a_cluster_of_two_nodes_writes_the_same_bytes(project, cluster):
+    expected = project.written()
+    project.environment.update(cluster)
+    output = project.train("--force", "--address", cluster["address"])
+
+    assert "second: test accuracy" in output
+    assert project.written() == expected
+
+
+@pytest.mark.cluster
+def test_ctrl_c_leaves_no_training_on_the_cluster(project, cluster):
+    project.params(SMALL.replace("epochs: 20", "epochs: 2000"))
+    project.environment.update(cluster)
+    process = project.start("--force", "--address", cluster["address"])
+    while not training_on_ray():
+        assert process.poll() is None
+        time.sleep(0.1)
+    started = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+
+    assert process.returncode == 130, output
+    assert time.monotonic() - started < 8
+    while training_on_ray():
+        assert time.monotonic() - started < 15
+        time.sleep(0.1)
+
+
+def training_on_ray() -> bool:
+    lines = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline"))
+    with contextlib.suppress(OSError):
+        return any(line.startswith(b"ray::_train_far") for line in lines)
+    return True
