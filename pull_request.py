@@ -25,13 +25,12 @@ from lab.github import Api, GitHubError
 from lab.pull_request import NothingToReportError, Post, Pull, Run
 from lab.report import Notes, text, verdict_line
 from lab.results import first_problem
-from lab.revisions import git
+from lab.revisions import RevisionError, git
 
 REPORT = Path("report")
 PAGE, POST = REPORT / "report.md", REPORT / "post.json"
 RESULTS = ("dvc.lock", "metrics")  # what git tracks of the results
 PACKED = REPORT / "results"  # where `offer` finds them
-NO_COMMIT = "0" * 40  # `before` of a push that made the branch
 
 
 def main() -> None:
@@ -71,8 +70,10 @@ def _base(event: dict[str, Any]) -> str:
         if base["ref"] == event["repository"]["default_branch"]:
             return ""
         return git(Path(), "merge-base", "HEAD", base["sha"])
-    before = event.get("before", NO_COMMIT)
-    return before if before != NO_COMMIT else "HEAD"
+    try:
+        return git(Path(), "rev-parse", "--verify", "--quiet", f"{event.get('before')}^{{commit}}")
+    except RevisionError:  # the branch is new, or its history was replaced
+        return "HEAD"
 
 
 def _is_changed() -> bool:

@@ -6,7 +6,6 @@ CI gives the remote to DVC in memory, so the token reaches no file of a machine 
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from lab.errors import LabError, run_script, shortened
 from lab.server import DAGSHUB_REPO, TOKEN_VARIABLES
@@ -53,7 +52,7 @@ def write(repository: str, environment: Mapping[str, str] = os.environ) -> None:
 
 
 def transfer(direction: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Pulls or pushes what `dvc.lock` names, and the cache of runs; a failure is one line.
+    """Moves what `dvc.lock` names between DVC's cache and DagsHub; a failure is one line.
 
     What cannot be pulled is computed again, so nothing here is worth stopping for.
 
@@ -69,13 +68,11 @@ def transfer(direction: str, environment: Mapping[str, str] = os.environ) -> Non
     remote = {"url": _url(repository, environment), **_login(token)}
     try:
         with Repo(config={"remote": {NAME: remote}}) as repo:
-            move: Any = repo.pull if direction == "pull" else repo.push
-            moved = move(remote=NAME, run_cache=True)
+            count = (repo.fetch if direction == "pull" else repo.push)(remote=NAME)
     except (DvcException, OSError) as error:
         said = shortened(str(error).replace(token, "***"), 160)
         print(f"DagsHub: nothing or not all was {direction}ed ({type(error).__name__}: {said})")
     else:
-        count = moved if isinstance(moved, int) else moved.get("fetched", 0)
         print(f"DagsHub: {count} files {direction}ed")
 
 
