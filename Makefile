@@ -18,6 +18,7 @@ help:  ## list the commands
 repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@python -m lab.params
 	@dvc repro
+	@python sync.py --if-configured || echo "the next run sends what is left"
 
 report: $(READY)  ## compare the results here with a baseline (BASE=, default: where the branch began)
 	@python report.py --base "$(BASE)"
