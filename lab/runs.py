@@ -34,7 +34,7 @@ def training_run(params: Params, model: str, data: Description, group: str = "")
         tags={**tags, "seeds": ", ".join(map(str, seeds))},
         note=(
             f"**{model}** on {data.name}, {len(seeds)} seeds. Metrics are means over seeds; "
-            "`_sd` is the standard deviation, `_low` and `_high` the 95 % interval of the mean. "
+            "`spread/..._sd` is their standard deviation, `_low` and `_high` the 95 % interval. "
             "The seeds are nested below.\n\nReproduce: "
             f"`git checkout {tags.get('git_commit', '')}` and `dvc repro train@{model}`"
         ),
@@ -90,14 +90,22 @@ def log_results(
 ) -> None:
     """Sends the final numbers: spreads and costs to the model's run, single values to its seeds."""
     recorder.tags({"device": run.device, "precision": run.precision})
+    on_curve = set()
     for point in curve:
-        values = {key: value for key, value in point._asdict().items() if value is not None}
+        values = {
+            f"spread/{key}" if key.endswith("_sd") else key: value
+            for key, value in point._asdict().items()
+            if value is not None
+        }
         recorder.metrics(values, step=int(values.pop("epoch")))
+        on_curve |= set(values)
     last = curve[-1].epoch
-    final = {**spreads("validation", run.validation), **spreads("test", run.test), **cost}
-    # The curve already ends in the validation means.
-    new = {key: value for key, value in final.items() if key not in CurvePoint._fields}
-    recorder.metrics(new, step=last)
+    final = {
+        **spreads("validation", run.validation),
+        **spreads("test", run.test),
+        **{f"cost/{key}": value for key, value in cost.items()},
+    }
+    recorder.metrics({key: final[key] for key in final if key not in on_curve}, step=last)
     for index, seed in enumerate(run.seeds):
         values = {
             "test_accuracy": run.test.accuracy.per_seed[index],
@@ -108,13 +116,17 @@ def log_results(
 
 
 def spreads(split: str, scores: Scores) -> dict[str, float]:
-    """Mean, sd and 95 % interval of each score over seeds, as flat metric names."""
+    """Mean, sd and 95 % interval of each score over seeds, as metric names.
+
+    MLflow's UI folds what stands before a slash into a section of its own, below the means.
+    """
     metrics = {}
     for score, spread in scores:
         metrics[f"{split}_{score}"] = spread.mean
         if spread.sd is not None:
-            metrics[f"{split}_{score}_sd"] = spread.sd
+            metrics[f"spread/{split}_{score}_sd"] = spread.sd
         interval = spread.interval()
         if interval is not None:
-            metrics[f"{split}_{score}_low"], metrics[f"{split}_{score}_high"] = interval
+            name = f"spread/{split}_{score}"
+            metrics[f"{name}_low"], metrics[f"{name}_high"] = interval
     return metrics

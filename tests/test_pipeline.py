@@ -220,7 +220,7 @@ def test_runs_are_in_the_local_store_with_seeds_nested_and_a_model_that_predicts
     assert {"relu_8", "linear_4", "comparison"} <= set(parents)
     assert sorted(r.info.run_name for r in nested) == [f"relu_8 seed {seed}" for seed in range(3)]
     assert parent.data.metrics["test_accuracy"] == written["test"]["accuracy"]["mean"]
-    assert parent.data.metrics["test_accuracy_sd"] == written["test"]["accuracy"]["sd"]
+    assert parent.data.metrics["spread/test_accuracy_sd"] == written["test"]["accuracy"]["sd"]
     assert {r.data.tags["model"] for r in nested} == {"relu_8"}
     assert parent.data.params["hidden"] == "[8]"
     assert len(client.get_metric_history(nested[0].info.run_id, "validation_accuracy")) == 1
