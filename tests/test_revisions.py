@@ -102,7 +102,7 @@ with Meter() as meter:
               for number in range(train.epochs)]
 trained = Trained(seeds, weights, 4, tuple(epochs), validation, test)
 results.write_run(name, trained, data, device="cpu", precision="float32")
-write_cost(name, meter, 1_000, results.RUNS / f"{name}.json")
+write_cost(name, meter.cost, 1_000, results.RUNS / f"{name}.json")
 
 def main() -> None:
     """So that a test can break it."""
