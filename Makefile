@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint help repro report test ui sync test-servers cluster test-cluster check format \
+.PHONY: actionlint help repro report test ui sync test-servers cluster test-cluster bench check format \
   requirements clean setup dagshub restore pull push pull-request trim
 
 help:  ## list the commands
@@ -69,6 +69,13 @@ cluster: $(READY)  ## install Ray, for train_parallel.py --address (docs/scaling
 test-cluster: cluster  ## tests of training on a Ray cluster of two nodes on this machine
 	@python -m pytest -q -m cluster tests/test_train_parallel.py
 
+bench: $(READY)  ## measure training beside what others use (ten minutes)
+	@test -x .venv/bench/bin/python || uv venv -q --python 3.11 .venv/bench
+	@uv pip sync -q --python .venv/bench/bin/python --require-hashes benchmarks/requirements.txt
+	@.venv/bench/bin/python -m benchmarks.training
+	@python -m benchmarks.scaling
+	@python -m benchmarks.precision
+
 check: $(READY)  ## lint, types, workflows
 	@ruff format --check .
 	@ruff check .
@@ -99,6 +106,10 @@ requirements: $(READY)  ## compile requirements.in into pins and hashes
 	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --custom-compile-command "make requirements" \
 	  requirements.in -o requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make requirements" \
+	  -c requirements.txt benchmarks/requirements.in requirements.in \
+	  -o benchmarks/requirements.txt
 
 clean:  ## remove the virtual environment (results and caches stay)
 	rm -rf .venv

@@ -1,0 +1,121 @@
+"""What more seeds, models and images cost: `python benchmarks/scaling.py`.
+
+Processor seconds of training, not wall time: they tell the work, whatever else the machine does.
+Memory is what a worker holds for itself (RssAnon); files it maps belong to the system.
+"""
+
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from lab import params, workers  # noqa: E402
+from lab.dataset import PREPARED, Prepared, Split, load_prepared  # noqa: E402
+from lab.files import write_json  # noqa: E402
+from lab.params import Params  # noqa: E402
+from lab.stacks import cores, stacks  # noqa: E402
+
+SEEDS, MODELS, REPEATS = (1, 2, 5, 10, 20, 40), (1, 4, 16, 64), (1, 10, 100)
+ROUNDS = 5
+
+
+def one_epoch(seeds: int) -> Params:
+    """The default params with so many seeds."""
+    tree = params.load()
+    changes = {"seeds": list(range(seeds)), "epochs": 1}
+    return tree.model_copy(update={"train": tree.train.model_copy(update=changes)})
+
+
+def cpu_seconds(tree: Params, models: int) -> float:
+    """Of training the first model of params.yaml so many times over."""
+    name = next(iter(tree.models))
+    copies = {f"copy_{number}": tree.models[name] for number in range(models)}
+    tree = tree.model_copy(update={"models": copies})
+    todo = [workers.Stack(copy, seeds) for copy in copies for seeds in stacks(tree.train)]
+    done = list(workers.on_this_machine(tree, todo, cores(), lambda *_: None))
+    return sum(result.cost.cpu_seconds for _, result in done if result)
+
+
+def with_memory(measure: Callable[[], Any]) -> float:
+    """Largest own memory of this process in MiB while something runs."""
+    peak, ended = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(0.02):
+            status = Path("/proc/self/status").read_text()
+            found = re.search(r"RssAnon:\s+(\d+) kB", status)
+            peak = max(peak, int(found[1]) if found else 0)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    measure()
+    ended.set()
+    watcher.join()
+    return peak / 1024
+
+
+def repeated(folder: Path, times: int) -> Split:
+    """The training images so many times over, memory-mapped."""
+    train = load_prepared(PREPARED).train
+    shape = (times * len(train.images), *train.images.shape[1:])
+    images = np.lib.format.open_memmap(folder / f"{times}.npy", "w+", np.uint8, shape)
+    for number in range(times):
+        images[number * len(train.images) : (number + 1) * len(train.images)] = train.images
+    images.flush()
+    return Split(np.load(folder / f"{times}.npy", mmap_mode="c"), np.tile(train.labels, times))
+
+
+def train_repeated(folder: str, times: int, seeds: int) -> dict[str, float]:
+    """Memory and processor seconds of one epoch of one stack, in a fresh process."""
+    prepared = load_prepared(PREPARED)
+    data = Prepared(repeated(Path(folder), times), prepared.validation, prepared.test)
+    tree, done = one_epoch(seeds), []
+    stack = workers.Stack(next(iter(tree.models)), tuple(range(seeds)))
+    peak = with_memory(lambda: done.append(workers.train(tree, stack, data, lambda epoch: None)))
+    (Path(folder) / f"{times}.npy").unlink()
+    return {"peak_mib": peak, "cpu_seconds": done[0].cost.cpu_seconds}
+
+
+def fresh(times: int, seeds: int) -> dict[str, float]:
+    """`train_repeated` in a process of its own."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(1, workers._context()) as pool,
+    ):
+        return pool.submit(train_repeated, folder, times, seeds).result()
+
+
+def main() -> None:
+    """Measures and writes benchmarks/results/scaling.json."""
+    workers.warm_up()
+    cpu_seconds(one_epoch(1), 1)
+    found: dict[str, Any] = {
+        "seeds": {count: [] for count in SEEDS},
+        "models": {count: [] for count in MODELS},
+    }
+    for _ in range(ROUNDS):
+        for count in SEEDS:
+            found["seeds"][count].append(cpu_seconds(one_epoch(count), 1))
+    for _ in range(2):
+        for count in MODELS:
+            found["models"][count].append(cpu_seconds(one_epoch(2), count))
+    found["memory"] = {count: fresh(1, count) for count in (1, 5, 10, 20, 40)}
+    found["images"] = {54_000 * times: fresh(times, 2) for times in REPEATS}
+    write_json(ROOT / "benchmarks/results/scaling.json", found)
+    for what, values in found.items():
+        for count, value in values.items():
+            print(what, count, value)
+
+
+if __name__ == "__main__":
+    main()
