@@ -17,18 +17,27 @@ from lab.dataset import (
     read_description,
 )
 from lab.errors import DataError, run_script
-from lab.files import write_bytes, write_json, write_text
+from lab.files import put_back, sha256, write_bytes, write_json, write_text
 from lab.params import Params
 from lab.results import RunResults
 from lab.tracking import Dataset, Run, environment_tags
 
 METRICS = Path("metrics")
 BEST = Path("models/best")
+TRACKED = (  # by git
+    METRICS / "comparison.json",
+    METRICS / "confusion.csv",
+    METRICS / "confusion_matrix.png",
+    METRICS / "metrics.csv",
+    METRICS / "metrics.json",
+)
 
 
 def main() -> None:
     """Compares, chooses, draws, exports, and records it all in one run."""
+    tracking.warm_up()
     tree = params.load()
+    put_back(*TRACKED)
     trained = {name: _read(name, tree) for name in tree.models}
     found = compare(trained, tree.compare.margin)
     chosen = found.chosen
@@ -120,6 +129,7 @@ def describe(tree: Params, found: Comparison, data: Description) -> Run:
             "\n\n" + "\n".join(f"- {difference.sentence()}" for difference in found.differences)
         ),
         dataset=Dataset(name=data.name, digest=data.test.sha256, context="test"),
+        fingerprint=sha256(f"{found.model_dump_json()} {data.test.sha256}".encode()),
     )
 
 

@@ -5,12 +5,14 @@ import functools
 from lab import dataset, params, sources
 from lab.dataset import DESCRIPTION, PREPARED
 from lab.errors import run_script
+from lab.files import put_back
 from lab.sources import RAW
 
 
 def main() -> None:
     """Raw files in, three verified splits out."""
     settings = params.load().dataset
+    put_back(DESCRIPTION)
     say = functools.partial(print, flush=True)  # a log shows the line while a download lasts
     idx = sources.fetch(settings.name, RAW, say)
     prepared = dataset.split(idx, settings.validation_size, settings.split_seed)

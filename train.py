@@ -2,10 +2,12 @@
 
 import argparse
 
-from lab import params, results, runs, tracking
+from lab import checkpoints, params, results, runs, tracking
+from lab.checkpoints import Checkpoints
 from lab.cost import Meter, write_cost
 from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description
 from lab.errors import run_script
+from lab.files import put_back
 from lab.progress import EpochProgress
 from lab.results import Epoch
 from lab.stacks import cores, image_steps, stacks
@@ -19,10 +21,13 @@ def main() -> None:
     name: str = arguments.parse_args().model
     tree = params.load()
     model, train = tree.model(name), tree.train
+    put_back(*results.tracked(name))
     data = load_prepared(PREPARED)
     device = choose_device()
     precision = choose_precision(train.precision, device, print)
-    run = runs.training_run(tree, name, read_description(DESCRIPTION))
+    described = read_description(DESCRIPTION)
+    kept = Checkpoints(tree, name, described, device=device.type, precision=precision)
+    run = runs.training_run(tree, name, described)
 
     with tracking.recording(run) as recorder:
         with EpochProgress(len(stacks(train)) * train.epochs) as progress, Meter() as meter:
@@ -32,11 +37,20 @@ def main() -> None:
                 runs.log_epoch(recorder, name, epoch)
 
             trained = train_model(
-                model, train, data, on_epoch, device=device, precision=precision, workers=cores()
+                model,
+                train,
+                data,
+                on_epoch,
+                device=device,
+                precision=precision,
+                workers=cores(),
+                kept=kept,
             )
         found = results.write_run(name, trained, data, device=device.type, precision=precision)
-        cost = write_cost(name, meter.cost, image_steps(train, data), results.RUNS / f"{name}.json")
-        runs.log_results(recorder, found, results.curve(trained), cost)
+        cost = None if kept.is_used else meter.cost
+        costs = write_cost(name, cost, image_steps(train, data), results.RUNS / f"{name}.json")
+        runs.log_results(recorder, found, results.curve(trained), costs)
+    checkpoints.clear(name)
     accuracy = found.test.accuracy
     print(f"{name}: test accuracy {accuracy.mean:.4f} over {len(found.seeds)} seeds")
 

@@ -7,12 +7,11 @@ import argparse
 import json
 import subprocess
 import sys
-import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from lab import cost, params, results, runs, stacks, tracking, workers
+from lab import checkpoints, cost, params, results, runs, stacks, tracking, workers
 from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description
 from lab.errors import LabError, run_script
 from lab.params import Params
@@ -78,8 +77,8 @@ class OpenRun:
 
 def record(tree: Params, names: Sequence[str], whole: ExitStack) -> dict[str, OpenRun]:
     """Opens one run for all and one for each model, with the same tag `group`."""
-    group = uuid.uuid4().hex[:12]
     data = read_description(DESCRIPTION)
+    group = runs.group_of(tree, data)
     whole.enter_context(tracking.recording(runs.group_run(tree, names, data, group)))
     opened = {}
     for name in names:
@@ -157,6 +156,8 @@ def commit(tree: Params, names: Sequence[str]) -> None:
         raise LabError("params.yaml changed meanwhile; the results are not recorded in DVC")
     if names:
         dvc("commit", "-q", "-f", *(f"train@{name}" for name in names))
+    for name in names:
+        checkpoints.clear(name)
 
 
 def dvc(*arguments: str) -> str:

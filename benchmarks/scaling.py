@@ -11,14 +11,15 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lab import params, workers  # noqa: E402
+from lab import checkpoints, params, workers  # noqa: E402
+from lab.cost import Cost  # noqa: E402
 from lab.dataset import PREPARED, Prepared, Split, load_prepared  # noqa: E402
 from lab.files import write_json  # noqa: E402
 from lab.params import Params  # noqa: E402
@@ -42,7 +43,9 @@ def cpu_seconds(tree: Params, models: int) -> float:
     tree = tree.model_copy(update={"models": copies})
     todo = [workers.Stack(copy, seeds) for copy in copies for seeds in stacks(tree.train)]
     done = list(workers.on_this_machine(tree, todo, cores(), lambda *_: None))
-    return sum(result.cost.cpu_seconds for _, result in done if result)
+    for copy in copies:
+        checkpoints.clear(copy)
+    return sum(result.cost.cpu_seconds for _, result in done if result and result.cost)
 
 
 def with_memory(measure: Callable[[], Any]) -> float:
@@ -83,7 +86,8 @@ def train_repeated(folder: str, times: int, seeds: int) -> dict[str, float]:
     stack = workers.Stack(next(iter(tree.models)), tuple(range(seeds)))
     peak = with_memory(lambda: done.append(workers.train(tree, stack, data, lambda epoch: None)))
     (Path(folder) / f"{times}.npy").unlink()
-    return {"peak_mib": peak, "cpu_seconds": done[0].cost.cpu_seconds}
+    cost = cast(Cost, done[0].cost)
+    return {"peak_mib": peak, "cpu_seconds": cost.cpu_seconds}
 
 
 def fresh(times: int, seeds: int) -> dict[str, float]:

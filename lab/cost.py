@@ -23,14 +23,17 @@ class Cost:
     peak_memory_bytes: int
 
 
-def joined(parts: Sequence[Cost]) -> Cost:
+def joined(parts: Sequence[Cost | None]) -> Cost | None:
     """What several workers took together: wall time from the first start to the last end."""
-    started = min(part.started for part in parts)
+    known = [part for part in parts if part]
+    if len(known) < len(parts):
+        return None
+    started = min(part.started for part in known)
     return Cost(
         started=started,
-        wall_seconds=max(part.started + part.wall_seconds for part in parts) - started,
-        cpu_seconds=sum(part.cpu_seconds for part in parts),
-        peak_memory_bytes=max(part.peak_memory_bytes for part in parts),
+        wall_seconds=max(part.started + part.wall_seconds for part in known) - started,
+        cpu_seconds=sum(part.cpu_seconds for part in known),
+        peak_memory_bytes=max(part.peak_memory_bytes for part in known),
     )
 
 
@@ -58,15 +61,17 @@ class Meter:
         )
 
 
-def write_cost(model: str, cost: Cost, image_steps: int, run_file: Path) -> dict[str, float]:
+def write_cost(model: str, cost: Cost | None, image_steps: int, run_file: Path) -> dict[str, float]:
     """Writes `report/costs/MODEL.json`, tied to the results it belongs to by their SHA-256.
 
     Args:
         model: its name.
-        cost: of the training.
+        cost: of the training; None when it went on after an interruption, which nobody measured.
         image_steps: images seen, summed over seeds and epochs.
         run_file: the model's `metrics/runs/MODEL.json`.
     """
+    if not cost:
+        return {}
     values = {
         "wall_seconds": cost.wall_seconds,
         "cpu_seconds": cost.cpu_seconds,

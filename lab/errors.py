@@ -2,11 +2,15 @@
 
 import errno
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 
 EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+PARENT_SECONDS = 0.2  # between two looks at whether DVC still runs
 
 # Faults of the machine rather than of this code: said in one line, without a traceback.
 _MACHINE_ERRNOS = {
@@ -45,6 +49,8 @@ def run_script(main: Callable[[], None]) -> None:
 
     Anything else is a bug and keeps its traceback.
     """
+    if "DVC_STAGE" in os.environ and sys.platform != "win32":
+        threading.Thread(target=_end_with_dvc, daemon=True).start()
     try:
         main()
         sys.stdout.flush()
@@ -71,6 +77,17 @@ def shortened(text: str, limit: int = 240) -> str:
     """
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _end_with_dvc() -> None:
+    """Interrupts the script when the DVC that started it was killed.
+
+    It would train on, unseen, beside the one that the next `dvc repro` starts.
+    """
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def _one_line(message: str) -> str:

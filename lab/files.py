@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,19 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, allow_nan=False)
     text = re.sub(r"\[[-+\d.,e\s]+\]", lambda numbers: " ".join(numbers[0].split()), text)
     write_text(path, text.replace("[ ", "[").replace(" ]", "]") + "\n")
+
+
+def put_back(*paths: Path) -> None:
+    """Brings back what git tracks of these files, where they are gone; other files stay.
+
+    DVC removes a stage's outputs before it runs. A stage that fails shall leave the previous
+    results, not gaps.
+    """
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        with contextlib.suppress(OSError):  # no git here
+            command = ["git", "checkout-index", "--quiet", "--", *missing]
+            subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
 
 
 def sha256(content: bytes | memoryview) -> str:

@@ -208,7 +208,7 @@ class Tree:
 
     def _end(self, run: "Run", on_sent: Callable[[], object]) -> None:
         copy = self._copies[run.info.run_id]
-        if copy.is_complete or run.info.end_time is None:
+        if copy.is_complete or run.info.status == "RUNNING":
             return
         self._server.end_run(copy.server_id, run.info.status, run.info.end_time)
         self._ledger.add(run.info.run_id, copy.server_id)

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,15 @@ class Ledger:
             self._database.execute(
                 "INSERT OR REPLACE INTO sent VALUES (?, ?, ?)", (self._url, local_id, server_id)
             )
+
+
+def forget(local_ids: Iterable[str], folder: Path = FOLDER) -> None:
+    """Notes that no server has all of these runs any more: they go on."""
+    if (folder / "ledger.db").exists():
+        with contextlib.closing(sqlite3.connect(folder / "ledger.db", timeout=30)) as database:
+            rows = [(local_id,) for local_id in local_ids]
+            database.executemany("DELETE FROM sent WHERE local_id = ?", rows)
+            database.commit()
 
 
 @contextlib.contextmanager
@@ -217,7 +226,7 @@ def bury(store: "MlflowClient", root: str) -> None:
     query = f"tags.`{PARENT_TAG}` = '{root}'"
     run = store.get_run(root)
     for each in (*pages(store, [run.info.experiment_id], query), run):
-        if each.info.end_time is None:
+        if each.info.status == "RUNNING":
             store.set_terminated(each.info.run_id, "FAILED")
 
 

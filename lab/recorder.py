@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lab import outbox, server, tracking
 from lab.errors import LabError
+from lab.mirror import PARENT_TAG, pages
 from lab.tracking import ARTIFACTS, EXPERIMENT
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ SERVED_MODEL = Path(__file__).with_name("served_model.py")
 MAX_BATCH = 1_000  # metrics in one log_batch; MLflow's limit
 MAX_DIGEST = 36  # characters MLflow keeps of a dataset's digest
 _REPORTS = 1  # file descriptor
+FINGERPRINT_TAG = "fingerprint"
+CLAIM_PATIENCE = 5.0  # seconds that a killed script's recorder is given to end its runs
 LOCKED_PATIENCE = 30.0  # seconds to try again while another process holds the database
+
+Point = tuple[str, int, str]  # metric, step, value as Python writes it
 
 
 class Store:
@@ -46,22 +51,52 @@ class Store:
             self.experiment = _experiment_id(self.client)
         # MLflow's ids of each recording, by the child's name; None is the parent.
         self._ids: dict[int, dict[str | None, str]] = {}
+        self._points: dict[str, set[Point]] = {}  # of runs that are continued, by MLflow's id
 
-    def begin(self, key: int, run: dict[str, Any], start_ms: int) -> None:
-        """Creates a run and its children."""
-        parent = self._create(run, start_ms, None)
+    def begin(self, key: int, run: dict[str, Any], start_ms: int, root: str | None = None) -> None:
+        """Creates a run and its children, or continues those of the unfinished run `root`."""
+        found = self._continue(root) if root else {}
+        parent = self._begin(run, start_ms, None, found.get(run["name"]))
         self._ids[key] = {None: parent}
         for child in run["children"]:
-            self._ids[key][child["name"]] = self._create(child, start_ms, parent)
+            there = found.get(child["name"])
+            self._ids[key][child["name"]] = self._begin(child, start_ms, parent, there)
 
-    def _create(self, run: dict[str, Any], start_ms: int, parent: str | None) -> str:
-        from mlflow.entities import Param
+    def unfinished(self, fingerprint: str) -> list[str]:
+        """The runs with this fingerprint that did not come to their end, newest first."""
+        query = f"tags.{FINGERPRINT_TAG} = '{fingerprint}' AND attributes.status != 'FINISHED'"
+        return [run.info.run_id for run in pages(self.client, [self.experiment], query)]
+
+    def _continue(self, root: str) -> dict[str, str]:
+        """MLflow's ids of the tree below `root` by name; it runs again."""
+        query = f"tags.`{PARENT_TAG}` = '{root}'"
+        found = {}
+        for run in (self.client.get_run(root), *pages(self.client, [self.experiment], query)):
+            run_id = run.info.run_id
+            found[run.info.run_name] = run_id
+            self._points[run_id] = {
+                (point.key, point.step, repr(point.value))
+                for name in run.data.metrics
+                for point in self.client.get_metric_history(run_id, name)
+            }
+            self.client.update_run(run_id, "RUNNING")
+        return found
+
+    def _begin(
+        self, run: dict[str, Any], start_ms: int, parent: str | None, there: str | None
+    ) -> str:
+        from mlflow.entities import Param, RunTag
 
         tags = {name: str(value) for name, value in run["tags"].items()}
         if run["note"]:
             tags["mlflow.note.content"] = run["note"]
+        if run["fingerprint"]:
+            tags[FINGERPRINT_TAG] = run["fingerprint"]
         if parent:
-            tags["mlflow.parentRunId"] = parent
+            tags[PARENT_TAG] = parent
+        if there:
+            self.client.log_batch(there, tags=[RunTag(*tag) for tag in tags.items()])
+            return there
         created = self.client.create_run(
             self.experiment, start_time=start_ms, tags=tags, run_name=run["name"]
         )
@@ -78,9 +113,15 @@ class Store:
         """Adds one point to each of some metrics."""
         from mlflow.entities import Metric
 
-        points = [Metric(name, value, time_ms, step) for name, value in values.items()]
+        run_id = self._id(key, child)
+        known = self._points.get(run_id, set())
+        points = [
+            Metric(name, value, time_ms, step)
+            for name, value in values.items()
+            if (name, step, repr(value)) not in known
+        ]
         for first in range(0, len(points), MAX_BATCH):
-            self.client.log_batch(self._id(key, child), points[first : first + MAX_BATCH])
+            self.client.log_batch(run_id, points[first : first + MAX_BATCH])
 
     def tags(self, key: int, child: str | None, values: dict[str, str]) -> None:
         """Sets tags."""
@@ -99,8 +140,12 @@ class Store:
         """Logs a network as a model that MLflow loads."""
         import mlflow
 
+        run_id = self._id(key, None)
+        outputs = self.client.get_run(run_id).outputs
+        if outputs and outputs.model_outputs:  # an interrupted script came that far
+            return
         mlflow.set_tracking_uri(self.uri)
-        with mlflow.start_run(run_id=self._id(key, None)):
+        with mlflow.start_run(run_id=run_id):
             mlflow.pyfunc.log_model(name="model", **served_model(Path(build)))
 
     def end(self, key: int, status: str, end_ms: int) -> None:
@@ -209,15 +254,36 @@ class Recorder:
                 report(recorded=True, mirrored=False)
 
     def _obey(self, kind: str, key: int, *rest: Any) -> None:
+        if kind == "begin":
+            return self._begin(key, *rest)
         _patiently(lambda: getattr(self.store, kind)(key, *rest))
         if kind == "end":
             self._open.remove(key)
-        elif kind == "begin":
-            self._open.add(key)
-            ids = self.store.ids(key)
+        return None
+
+    def _begin(self, key: int, run: dict[str, Any], start_ms: int) -> None:
+        root = self._claimed_unfinished(run["fingerprint"]) if run["fingerprint"] else None
+        _patiently(lambda: self.store.begin(key, run, start_ms, root))
+        self._open.add(key)
+        ids = self.store.ids(key)
+        if root:
+            outbox.forget(ids)
+        else:
             self._claims.enter_context(outbox.claimed(ids[0]))
-            if self.live:
-                self.live.add(ids[0], len(ids))
+        if self.live:
+            self.live.add(ids[0], len(ids))
+
+    def _claimed_unfinished(self, fingerprint: str) -> str | None:
+        """An unfinished run to continue, if no other process is writing or sending it."""
+        deadline = time.monotonic() + CLAIM_PATIENCE
+        while unfinished := self.store.unfinished(fingerprint):
+            for root in unfinished:
+                if self._claims.enter_context(outbox.claimed(root)):
+                    return root
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.1)
+        return None
 
 
 def _receive(source: BinaryIO, messages: "queue.SimpleQueue[list[Any] | None]") -> None:

@@ -230,6 +230,11 @@ def curve(trained: Trained) -> list[CurvePoint]:
     return points
 
 
+def tracked(model: str) -> tuple[Path, Path]:
+    """The files of one trained model that git tracks."""
+    return RUNS / f"{model}.json", CURVES / f"{model}.csv"
+
+
 def write_run(
     model: str, trained: Trained, data: Prepared, *, device: str, precision: str
 ) -> RunResults:
@@ -242,9 +247,10 @@ def write_run(
         folder / "predictions.npz",
         Predictions(seeds, trained.test.predictions_SN, trained.test.confidence_SN),
     )
-    write_text(CURVES / f"{model}.csv", csv_text(CurvePoint._fields, curve(trained)))
+    run_file, curve_file = tracked(model)
+    write_text(curve_file, csv_text(CurvePoint._fields, curve(trained)))
     run = summary(model, trained, data, device=device, precision=precision)
-    write_json(RUNS / f"{model}.json", run.model_dump())
+    write_json(run_file, run.model_dump())
     return run
 
 

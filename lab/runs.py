@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from lab.checkpoints import fingerprint
 from lab.dataset import Description
+from lab.files import sha256
 from lab.params import Params
 from lab.results import CurvePoint, Epoch, RunResults, Scores
 from lab.tracking import Dataset, Recorder, Run, environment_tags
@@ -48,7 +50,18 @@ def training_run(params: Params, model: str, data: Description, group: str = "")
             )
             for seed in seeds
         ],
+        fingerprint=_fingerprint(params, [model], data),
     )
+
+
+def group_of(params: Params, data: Description) -> str:
+    """The tag that joins the runs of a `train_parallel.py`, also when it takes two attempts."""
+    return _fingerprint(params, list(params.models), data)[:12]
+
+
+def _fingerprint(params: Params, models: Sequence[str], data: Description) -> str:
+    parts = [fingerprint(params, model, data) for model in models]
+    return sha256(f"{models} {parts} {params.train.seeds} {data.test.sha256}".encode())
 
 
 def group_run(params: Params, models: Sequence[str], data: Description, group: str) -> Run:
@@ -62,6 +75,7 @@ def group_run(params: Params, models: Sequence[str], data: Description, group: s
             f"have the same group: search for `tags.group = '{group}'`."
         ),
         dataset=Dataset(name=data.name, digest=data.train.sha256, context="training"),
+        fingerprint=f"train_parallel {group}",
     )
 
 

@@ -53,7 +53,9 @@ class Dataset:
 class Run:
     """One line of MLflow's run list; `note` is Markdown that its page shows.
 
-    Children are nested below their parent, one per seed; their names must differ.
+    Children are nested below their parent, one per seed; their names must differ. A run whose
+    script did not come to its end is continued by the next one with the same fingerprint: its
+    points are kept, and those that come again are not recorded twice.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Run:
     note: str = ""
     dataset: Dataset | None = None
     children: Sequence["Run"] = ()
+    fingerprint: str = ""
 
 
 class Recorder:
@@ -122,6 +125,11 @@ def recording(run: Run) -> Iterator[Recorder]:
         writer.end(key, status)
 
 
+def warm_up() -> None:
+    """Starts the process that writes, for a script with something to do before it records."""
+    _Writer.warm_up()
+
+
 class _Writer:
     """The process that writes, as seen from the script: lines of JSON go in, reports come out."""
 
@@ -129,13 +137,20 @@ class _Writer:
     _lock = threading.Lock()
 
     @classmethod
-    def shared(cls) -> "_Writer":
+    def warm_up(cls) -> "_Writer":
         """The writer of the recordings that are open now, or a new one."""
         with cls._lock:
             if cls._open is None:
                 cls._open = cls()
-            cls._open._users += 1
             return cls._open
+
+    @classmethod
+    def shared(cls) -> "_Writer":
+        """The writer, with one recording more."""
+        writer = cls.warm_up()
+        with cls._lock:
+            writer._users += 1
+        return writer
 
     def __init__(self) -> None:
         self._users = 0

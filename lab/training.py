@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
+from lab.checkpoints import Arrays, Checkpoints
 from lab.dataset import CLASSES, Prepared, Split
 from lab.network import Network
 from lab.params import ModelParams, TrainParams
@@ -57,6 +59,7 @@ def train_model(
     device: torch.device,
     precision: str,
     workers: int,
+    kept: Checkpoints | None = None,
 ) -> Trained:
     """Trains all seeds of one model, `workers` stacks at a time.
 
@@ -64,10 +67,15 @@ def train_model(
     """
 
     def train_one(seeds: tuple[int, ...]) -> Trained:
-        return train_stack(model, train, seeds, data, on_epoch, device=device, precision=precision)
+        return train_stack(
+            model, train, seeds, data, on_epoch, device=device, precision=precision, kept=kept
+        )
 
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         return joined(list(pool.map(train_one, stacks(train))))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C shall not wait for what it ends
 
 
 def train_stack(
@@ -79,17 +87,27 @@ def train_stack(
     *,
     device: torch.device,
     precision: str,
+    kept: Checkpoints | None = None,
 ) -> Trained:
-    """Trains the seeds of one stack as one batched program in the calling thread."""
+    """Trains the seeds of one stack as one batched program in the calling thread.
+
+    With `kept` it goes on after the last epoch that an interrupted training finished; `on_epoch`
+    is called for the epochs before, too.
+    """
     torch.set_num_threads(1)  # more threads split the sums, and the weights come out different
     generators = [Generator().manual_seed(seed) for seed in seeds]
     inputs = math.prod(data.train.images.shape[1:])
     network = Network.initialised(model, inputs, CLASSES, generators).to(device)
     optimizer = Optimizer(model, network.parameters())
+    state = State([*network.parameters(), *optimizer.state()], generators, seeds)
+    if kept and (arrays := kept.load(seeds, like=state.arrays())):
+        state.restore(arrays)
+    for epoch in state.epochs:
+        on_epoch(epoch)
     images, labels = _on_device(data.train, device)
     steps_per_epoch = math.ceil(len(images) / train.batch_size)
-    epochs = []
-    for number in range(1, train.epochs + 1):
+    validation = None
+    for number in range(len(state.epochs) + 1, train.epochs + 1):
         losses_S = torch.zeros(len(seeds), dtype=torch.float64, device=device)
         for step, chosen_SB in enumerate(batches(images, train.batch_size, generators)):
             progress = ((number - 1) * steps_per_epoch + step) / (train.epochs * steps_per_epoch)
@@ -108,16 +126,54 @@ def train_stack(
             validation.loss_S,
             validation.accuracy_S,
         )
-        epochs.append(epoch)
+        state.epochs.append(epoch)
         on_epoch(epoch)
+        if kept:
+            kept.save(seeds, state.arrays())
     return Trained(
         seeds=seeds,
         weights=network.weights(),
         parameter_count=network.parameter_count(),
-        epochs=tuple(epochs),
-        validation=validation,
+        epochs=tuple(state.epochs),
+        validation=validation or evaluate(network, data.validation, device),
         test=evaluate(network, data.test, device),
     )
+
+
+class State:
+    """All that an epoch changes: weights, the optimizer's memory, random numbers, the history."""
+
+    def __init__(
+        self, tensors: Sequence[Tensor], generators: Sequence[Generator], seeds: tuple[int, ...]
+    ) -> None:
+        self.epochs: list[Epoch] = []
+        self._tensors = tensors
+        self._generators = generators
+        self._seeds = seeds
+
+    def arrays(self) -> Arrays:
+        """A copy for a checkpoint; the history has a leading axis for epochs."""
+        history = [
+            [epoch.train_loss_S, epoch.validation_loss_S, epoch.validation_accuracy_S]
+            for epoch in self.epochs
+        ]
+        return {
+            "history": np.array(history, dtype=np.float64).reshape(-1, 3, len(self._seeds)),
+            "generators": np.stack([each.get_state().numpy() for each in self._generators]),
+            **{str(k): each.detach().cpu().numpy() for k, each in enumerate(self._tensors)},
+        }
+
+    @torch.no_grad()
+    def restore(self, arrays: Arrays) -> None:
+        """Puts back what `arrays` gave."""
+        for k, tensor in enumerate(self._tensors):
+            tensor.copy_(torch.from_numpy(arrays[str(k)]))
+        for generator, numbers in zip(self._generators, arrays["generators"], strict=True):
+            generator.set_state(torch.from_numpy(numbers))
+        self.epochs = [
+            Epoch(self._seeds, number, *values)
+            for number, values in enumerate(arrays["history"], start=1)
+        ]
 
 
 def batches(images: Tensor, size: int, generators: Sequence[Generator]) -> Iterator[Tensor]:
@@ -222,6 +278,10 @@ class Optimizer:
         self._means = [torch.zeros_like(parameter) for parameter in parameters]
         self._squares = [torch.zeros_like(parameter) for parameter in parameters]
         self._steps = [torch.zeros((), device=parameter.device) for parameter in parameters]
+
+    def state(self) -> list[Tensor]:
+        """What it remembers from step to step."""
+        return [*self._means, *self._squares, *self._steps]
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:

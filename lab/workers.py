@@ -21,8 +21,16 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
+from lab.checkpoints import Checkpoints
 from lab.cost import Cost, Meter
-from lab.dataset import PREPARED, Prepared, load_prepared
+from lab.dataset import (
+    DESCRIPTION,
+    PREPARED,
+    Description,
+    Prepared,
+    load_prepared,
+    read_description,
+)
 from lab.errors import LabError
 from lab.params import Params
 from lab.results import Epoch, Trained
@@ -49,18 +57,27 @@ class Done:
     trained: Trained
     device: str
     precision: str
-    cost: Cost
+    cost: Cost | None  # None when it went on from a checkpoint
 
 
 Outcome = tuple[Stack, Done | None]  # None: its process was killed, and killed again
 
 
-def train(tree: Params, stack: Stack, data: Prepared, on_epoch: Callable[[Epoch], None]) -> Done:
-    """Trains one stack in this process."""
+def train(
+    tree: Params,
+    stack: Stack,
+    data: Prepared,
+    on_epoch: Callable[[Epoch], None],
+    described: Description | None = None,
+) -> Done:
+    """Trains one stack in this process, with checkpoints where the data are `described`."""
     from lab import training  # torch; the scripts that hand out work do without
 
     device = training.choose_device()
     precision = training.choose_precision(tree.train.precision, device, lambda _: None)
+    kept = None
+    if described:
+        kept = Checkpoints(tree, stack.model, described, device=device.type, precision=precision)
     with Meter() as meter:
         trained = training.train_stack(
             tree.models[stack.model],
@@ -70,8 +87,10 @@ def train(tree: Params, stack: Stack, data: Prepared, on_epoch: Callable[[Epoch]
             on_epoch,
             device=device,
             precision=precision,
+            kept=kept,
         )
-    return Done(trained, device.type, precision, meter.cost)
+    cost = None if kept and kept.is_used else meter.cost
+    return Done(trained, device.type, precision, cost)
 
 
 # --- this machine --------------------------------------------------------------------------------
@@ -154,7 +173,7 @@ def _train_here(tree: Params, stack: Stack) -> Done:
         told = [stack.model, stack.seeds[0], epoch.number, epoch.validation_accuracy_S.mean()]
         epochs.send_bytes(json.dumps(told).encode())
 
-    return train(tree, stack, _prepared(), tell)
+    return train(tree, stack, _prepared(), tell, read_description(DESCRIPTION))
 
 
 @functools.cache
@@ -195,6 +214,7 @@ def on_cluster(
 ) -> Generator[Outcome]:
     """Yields stacks as they finish; Ray starts those of killed processes and lost nodes again.
 
+    They start from the beginning: another node does not see this one's checkpoints.
     The images go to each node once, into memory that its workers share.
     """
     import ray

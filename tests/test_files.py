@@ -63,6 +63,46 @@ def test_permissions_follow_the_umask(tmp_path):
         assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
 
 
+def test_put_back_brings_back_what_git_tracks_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files.put_back(Path("no git here"))
+    for name in ("gone", "changed"):
+        Path(name).write_text("tracked")
+    for command in ("init", "add ."):
+        subprocess.run(["git", *command.split()], capture_output=True, check=True)
+    Path("gone").unlink()
+    Path("changed").write_text("new")
+
+    files.put_back(Path("gone"), Path("changed"), Path("unknown"))
+
+    assert {path: Path(path).read_text() for path in ("gone", "changed")} == {
+        "gone": "tracked",
+        "changed": "new",
+    }
+    assert not Path("unknown").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="orphans have no new parent there")
+def test_a_stage_ends_when_its_dvc_is_killed(tmp_path):
+    stage = "import time\nfrom lab.errors import *\nrun_script(lambda: time.sleep(60))"
+    dvc = (
+        "import os, signal, subprocess, sys, time\n"
+        f"subprocess.Popen([sys.executable, '-c', {stage!r}])\n"
+        "time.sleep(1)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", dvc],
+        env={**os.environ, "DVC_STAGE": "train@relu"},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,  # ends when the stage has closed its end, too
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stderr == "-c: interrupted; nothing half-written was left behind\n"
+
+
 def run(body: str) -> subprocess.CompletedProcess[str]:
     code = f"import errno\nfrom lab.errors import *\ndef main():\n    {body}\nrun_script(main)"
     return subprocess.run(

@@ -81,6 +81,7 @@ def run_dict(name: str, children: int = 0) -> dict[str, Any]:
         "tags": {"model": name},
         "note": "*note*",
         "dataset": {"name": "MNIST", "digest": "d" * 64, "context": "training"},
+        "fingerprint": "",
         "children": [{**run_dict(f"{name} seed {seed}"), "note": ""} for seed in range(children)],
     }
 
@@ -203,6 +204,20 @@ def test_a_queued_tree_arrives_complete_in_few_requests(store: Store, proxy: Pro
     synced(store)
     assert (len(proxy.seen) - parent_alone) / 3 <= 4
     assert requests < 60
+
+
+def test_a_run_that_goes_on_after_it_was_sent_is_sent_again(store: Store) -> None:
+    root = the_tree(store)
+    assert synced(store) == ""
+    store.begin(2, run_dict("relu", 2), 5_000, root)
+    store.metrics(2, "relu seed 1", {"accuracy": 1.0}, 3, 6_000)
+    outbox.forget(store.ids(2))
+    store.end(2, "FINISHED", 10_000)
+
+    assert synced(store) == ""
+
+    assert store.ids(2) == store.ids(1)
+    assert_equal_there(store, [root])
 
 
 @pytest.mark.parametrize(("fault", "number"), CAMPAIGN)

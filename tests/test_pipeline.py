@@ -1,9 +1,12 @@
 """The pipeline as a user runs it: real DVC, real git, real MNIST, small settings."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +90,25 @@ class Repository:
         files = sorted((self.folder / "metrics").rglob("*"))
         return {str(path): path.read_bytes() for path in files if path.is_file()}
 
+    def recorded(self) -> list[tuple[str, str]]:
+        """Name and status of all MLflow runs, in the order in which they began."""
+        with contextlib.closing(sqlite3.connect(self.folder / "mlflow.db")) as database:
+            return database.execute("SELECT name, status FROM runs ORDER BY rowid").fetchall()
+
+    def kill(self, command: str, when: str) -> None:
+        """Kills a command and what it started as soon as it prints something."""
+        with subprocess.Popen(
+            command.split(), cwd=self.folder, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        ) as process:  # fmt: skip
+            output = ""
+            for line in process.stdout or ():
+                output += line
+                if when in line:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    return
+        pytest.fail(output)
+
     def commit(self) -> None:
         self.run("git", "add", "-A")
         self.run("git", "commit", "-qm", "results")
@@ -144,6 +166,28 @@ def test_every_promised_file_is_there(small):
         "models/best/weights.safetensors",
         "models/best/model.json",
     } == {name for name in found if not name.startswith(("metrics/.", "mlruns"))}
+
+
+@pytest.mark.parametrize("command", ["dvc repro", "python train_parallel.py"])
+def test_a_killed_training_goes_on_to_the_same_bytes_in_the_same_runs(small, command):
+    small.edit("epochs: 1", "epochs: 12")
+    small.dvc("repro", "train@relu_8")
+    results = small.folder / "metrics/runs/relu_8.json"
+    expected = results.read_bytes()
+    shutil.rmtree(small.folder / ".dvc/cache/runs")
+    small.run("git", "checkout", "-q", "HEAD", "metrics", "dvc.lock")
+    before = small.recorded()
+    small.kill(command, "relu_8: epoch 2,")
+    assert small.run("git", "status", "--short", "metrics") == ""
+
+    output = small.run(*command.split())
+
+    assert "go on after the last finished epoch" in output
+    assert results.read_bytes() == expected
+    assert list((small.folder / ".checkpoints").iterdir()) == []
+    new = small.recorded()[len(before) :]
+    assert new.count(("relu_8", "FINISHED")) == 1
+    assert {status for _, status in new} == {"FINISHED"}
 
 
 def test_results_agree_with_the_predictions_they_came_from(small):

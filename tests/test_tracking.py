@@ -129,6 +129,48 @@ def test_what_ends_a_script_early_is_noted_after_it(folder: Path, number: str, s
     assert statuses() == [(status,)]
 
 
+GOES_ON = """
+import os, signal, sys, time
+from lab import tracking
+children = [tracking.Run("seed 0"), tracking.Run("seed 1")]
+run = tracking.Run("relu_4", {"epochs": 2}, {"try": sys.argv[1]}, children=children,
+                   fingerprint="f" * 64)
+with tracking.recording(run) as recorder:
+    recorder.metrics({"accuracy": 0.5, "loss": float("nan")}, step=1, child="seed 0")
+    if sys.argv[1] == "first":
+        time.sleep(float(sys.argv[2]))
+        os.kill(os.getpid(), signal.SIGKILL)
+    recorder.metrics({"accuracy": 0.6}, step=2, child="seed 0")
+"""
+
+
+@pytest.mark.parametrize("seconds", ["0", "1", "8"])
+def test_the_run_of_a_killed_script_is_continued_by_the_next(folder: Path, seconds: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(tracking.ROOT)}
+    for attempt in ("first", "second"):
+        command = [sys.executable, "-c", GOES_ON, attempt, seconds]
+        subprocess.run(command, env=environment, timeout=90, check=attempt == "second")
+    assert rows("SELECT name, status FROM runs ORDER BY name") == [
+        ("relu_4", "FINISHED"),
+        ("seed 0", "FINISHED"),
+        ("seed 1", "FINISHED"),
+    ]
+    assert rows("SELECT key, step, value, is_nan FROM metrics ORDER BY key, step") == [
+        ("accuracy", 1, 0.5, 0),
+        ("accuracy", 2, 0.6, 0),
+        ("loss", 1, 0.0, 1),
+    ]
+    assert rows("SELECT value FROM tags WHERE key = 'try'") == [("second",)]
+
+
+def test_a_finished_run_is_never_continued(folder: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(tracking.ROOT)}
+    for _ in range(2):
+        command = [sys.executable, "-c", GOES_ON, "second"]
+        subprocess.run(command, env=environment, timeout=90, check=True)
+    assert rows("SELECT count(*) FROM runs") == [(6,)]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
