@@ -6,6 +6,9 @@ TORCH ?=
 RENDERING := matplotlib|numpy|pillow|pydantic|requests|ruamel-yaml|safetensors|scipy
 export BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Half of a short run is imports. Keep what Python compiles of them, even where (in containers, as
+# a rule) the environment tells it not to.
+export PYTHONDONTWRITEBYTECODE :=
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
