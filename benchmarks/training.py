@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lab import params, workers  # noqa: E402
+from lab import checkpoints, params, workers  # noqa: E402
 from lab.dataset import PREPARED, load_prepared  # noqa: E402
 from lab.files import write_json  # noqa: E402
 from lab.params import Params  # noqa: E402
@@ -47,14 +47,16 @@ def rate(step: Callable[[], int]) -> float:
 # --- ours ----------------------------------------------------------------------------------------
 
 
-def settings(**changes: Any) -> Params:
-    """The default params, changed."""
+def settings(models: int, precision: str) -> Params:
+    """The default params in some precision; the first of the two models, or both."""
     tree = params.load(ROOT / "params.yaml")
-    return tree.model_copy(update={"train": tree.train.model_copy(update=changes)})
+    train = tree.train.model_copy(update={"precision": precision})
+    some = dict(itertools.islice(tree.models.items(), models))
+    return tree.model_copy(update={"train": train, "models": some})
 
 
 def parallel(tree: Params, count: int) -> Measure:
-    """train_parallel.py's loop: both models, `count` processes, validation and test included."""
+    """train_parallel.py's loop in `count` processes: validation, test and checkpoints included."""
     stacks = [
         workers.Stack(name, tuple(tree.train.seeds[first : first + tree.train.seeds_per_stack]))
         for name in tree.models
@@ -65,14 +67,24 @@ def parallel(tree: Params, count: int) -> Measure:
 
     def step() -> int:
         done = list(workers.on_this_machine(tree, stacks, count, lambda *_: None))
+        for name in tree.models:
+            checkpoints.clear(name)
         return sum(len(stack.seeds) for stack, _ in done) * tree.train.epochs * images
 
     return lambda: rate(step)
 
 
-def ours(precision: str, count: int = 2) -> Callable[[], Measure]:
-    """Both models, ten seeds each."""
-    return lambda: parallel(settings(precision=precision), count)
+def ours(precision: str, *, count: int = 2, models: int = 2) -> Callable[[], Measure]:
+    """Ten seeds a model, in a folder of its own: checkpoints must not meet others'."""
+
+    def prepare() -> Measure:
+        folder = Path(tempfile.mkdtemp())
+        for name in ("data", "metrics"):
+            (folder / name).symlink_to(ROOT / name)
+        os.chdir(folder)
+        return parallel(settings(models, precision), count)
+
+    return prepare
 
 
 def bound(dtype_name: str, mode: str = "highest") -> Callable[[], Measure]:
@@ -298,7 +310,8 @@ def lightning() -> Measure:
 
 CONTENDERS: dict[str, Callable[[], Measure]] = {
     "train_parallel.py, bfloat16, two workers": ours("bfloat16"),
-    "train_parallel.py, bfloat16, one worker": ours("bfloat16", 1),
+    "train_parallel.py, bfloat16, one worker": ours("bfloat16", count=1),
+    "train_parallel.py, bfloat16, relu_128 alone": ours("bfloat16", models=1),
     "train_parallel.py, float32, two workers": ours("float32"),
     "torchvision and DataLoader, 0 workers": torch_data_loader(0),
     "torchvision and DataLoader, 2 workers": torch_data_loader(2),
