@@ -6,10 +6,10 @@ data or other code never find it. Losing one costs time and nothing else: one th
 ignored, and one that cannot be written is left out, each with a word.
 """
 
-import hashlib
 import json
 import shutil
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ from lab.params import Params
 
 FOLDER = Path(".checkpoints")
 CODE = ("checkpoints.py", "dataset.py", "network.py", "training.py")  # what determines the numbers
-DIGEST = hashlib.sha256().digest_size
+CHECKSUM = 4  # bytes of CRC-32 before the arrays
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -87,7 +87,7 @@ class Checkpoints:
         path = self._path(seeds)
         content = safetensors.numpy.save(dict(arrays))
         try:
-            write_bytes(path, hashlib.sha256(content).digest() + content)
+            write_bytes(path, _checksum(content) + content)
         except OSError as error:
             self._can_be_written = False
             _say(f"{path}: {error.strerror}; training goes on without checkpoints")
@@ -102,13 +102,17 @@ def clear(model: str) -> None:
 
 
 def _unpacked(content: bytes) -> Arrays | None:
-    digest, content = content[:DIGEST], content[DIGEST:]
-    if hashlib.sha256(content).digest() != digest:
+    checksum, content = content[:CHECKSUM], content[CHECKSUM:]
+    if _checksum(content) != checksum:
         return None
     try:
         return safetensors.numpy.load(content)
     except (safetensors.SafetensorError, KeyError):  # KeyError: a type that numpy lacks
         return None
+
+
+def _checksum(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(CHECKSUM, "big")
 
 
 def _fit(arrays: Arrays, like: Arrays) -> bool:

@@ -120,7 +120,7 @@ def on_this_machine(
             yield stack, done
         if not left:
             return
-        print(f"a worker process was killed; {len(left)} stacks start again", file=sys.stderr)
+        print(f"a worker process was killed; {len(left)} stacks are tried again", file=sys.stderr)
     for stack in left:
         yield next(_pool(tree, [stack], 1, on_epoch), (stack, None))
 

@@ -302,6 +302,17 @@ def test_stale_data_are_refused(project):
     )
 
 
+def ray_node(environment: dict[str, str], *role: str) -> "subprocess.Popen[str]":
+    """A Ray node of one core, in a session of its own."""
+    ray = [str(Path(sys.executable).with_name("ray")), "start", "--disable-usage-stats", "--block"]
+    node = subprocess.Popen(
+        [*ray, "--num-cpus=1", *role], env=environment, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    wait_for(node, "Ray runtime started")
+    return node
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory) -> Iterator[dict[str, str]]:
     """Two Ray nodes of one core each; the environment variables that let a script join them."""
@@ -311,18 +322,11 @@ def cluster(tmp_path_factory) -> Iterator[dict[str, str]]:
     token.write_text(secrets.token_hex(32))
     variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     environment = {**os.environ, **variables}
-    ray = [str(Path(sys.executable).with_name("ray")), "start", "--disable-usage-stats", "--block"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     head = ["--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false"]
-    nodes = []
-    for role in (head, [f"--address={address}"]):
-        node = subprocess.Popen(
-            [*ray, "--num-cpus=1", *role], env=environment, stdout=subprocess.PIPE, text=True
-        )
-        nodes.append(node)
-        wait_for(node, "Ray runtime started")
+    nodes = [ray_node(environment, *head), ray_node(environment, f"--address={address}")]
     yield {**variables, "address": address}
     for node in reversed(nodes):
         node.terminate()
@@ -336,6 +340,26 @@ def test_a_cluster_of_two_nodes_writes_the_same_bytes(project, cluster):
     output = project.train("--force", "--address", cluster["address"])
 
     assert "second: test accuracy" in output
+    assert project.written() == expected
+
+
+@pytest.mark.cluster
+def test_stacks_of_a_lost_node_are_trained_on_the_others(project, cluster):
+    project.params(SMALL.replace("epochs: 20", "epochs: 100"))
+    project.train("--force")
+    expected = project.written()
+    project.environment.update(cluster)
+    third = ray_node({**os.environ, **cluster}, f"--address={cluster['address']}")
+    process = project.start("--force", "--address", cluster["address"])
+    while len(training_on_ray()) < 3:
+        assert process.poll() is None
+        time.sleep(0.05)
+    for lost in in_session(third):
+        os.kill(lost, signal.SIGKILL)
+    third.communicate()
+    output = process.communicate(timeout=240)[0]
+
+    assert process.returncode == 0, output
     assert project.written() == expected
 
 
@@ -358,8 +382,10 @@ def test_ctrl_c_leaves_no_training_on_the_cluster(project, cluster):
         time.sleep(0.1)
 
 
-def training_on_ray() -> bool:
-    lines = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline"))
-    with contextlib.suppress(OSError):
-        return any(line.startswith(b"ray::_train_far") for line in lines)
-    return True
+def training_on_ray() -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes().startswith(b"ray::_train_far"):
+                found.append(int(path.parent.name))
+    return found
