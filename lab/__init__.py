@@ -3,6 +3,9 @@
 import importlib.util
 import sys
 
+from lab.errors import tell_of_interrupts
+
+tell_of_interrupts()
 if importlib.util.find_spec("safetensors") is None:
     print(
         "lab: the packages of requirements.txt are not installed for this Python; "

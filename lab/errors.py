@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
 
 EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 PARENT_SECONDS = 0.2  # between two looks at whether DVC still runs
+INTERRUPTED = "interrupted; nothing half-written was left behind"
 
 # Faults of the machine rather than of this code: said in one line, without a traceback.
 _MACHINE_ERRNOS = {
@@ -55,7 +57,7 @@ def run_script(main: Callable[[], None]) -> None:
         main()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _leave("interrupted; nothing half-written was left behind", EXIT_INTERRUPTED)
+        _leave(INTERRUPTED, EXIT_INTERRUPTED)
     except LabError as error:
         _leave(_one_line(str(error)), EXIT_MISUSE)
     except BrokenPipeError:
@@ -67,6 +69,19 @@ def run_script(main: Callable[[], None]) -> None:
             raise
         where = error.filename or "a file"
         _leave(f"{where}: {error.strerror}; {_MACHINE_ERRNOS[error.errno]}", EXIT_MISUSE)
+
+
+def tell_of_interrupts() -> None:
+    """Lets Ctrl-C be one line also while a script imports its modules, which takes seconds."""
+    sys.excepthook = _interrupted_or_bug
+
+
+def _interrupted_or_bug(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        _leave(INTERRUPTED, EXIT_INTERRUPTED)
+    sys.__excepthook__(kind, error, trace)
 
 
 def shortened(text: str, limit: int = 240) -> str:

@@ -1,15 +1,20 @@
 """Files that are whole or absent: written beside their place, then renamed into it."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @contextlib.contextmanager
@@ -22,26 +27,88 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder cannot be written, or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
-        )
-    except OSError as error:  # names the temporary file, which nobody knows
-        raise type(error)(error.errno, error.strerror, str(path)) from error
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
+    with naming(path), replacing_all([path]) as (temporary,):
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def replacing_all(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """As `replacing`, of files that belong together: none is renamed before all are on disk.
+
+    Raises:
+        OSError: as for `replacing`; it may name a temporary file, see `naming`.
+    """
+    with contextlib.ExitStack() as until:
+        temporaries = [until.enter_context(_reserved(path)) for path in paths]
+        yield temporaries
+        for temporary in temporaries:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+        for path, temporary in zip(paths, temporaries, strict=True):
+            temporary.replace(path)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Lets errors name `path` instead of a temporary file, which is gone by then."""
+    try:
+        yield
     except OSError as error:
         error.filename = error.filename2 = None
         raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
+def _reserved(path: Path) -> Iterator[Path]:
+    """A locked temporary file beside `path`, gone at the end; what killed processes left goes too.
+
+    DVC hashes whole folders: a file left there would change the hash for ever.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        _remove_unless_locked(left)
+    descriptor, name = tempfile.mkstemp(
+        prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+    )
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        with _locked(temporary):
+            yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Marks a file as in use; the operating system takes the mark away when the process dies."""
+    if sys.platform == "win32":  # cannot rename what is open
+        yield
+        return
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        with contextlib.suppress(OSError):  # some network file systems know no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            break
+        os.close(descriptor)  # before it was locked, another process took it for a leftover
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_unless_locked(path: Path) -> None:
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):  # it is in use, or gone
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -63,6 +63,47 @@ def test_permissions_follow_the_umask(tmp_path):
         assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_what_a_killed_process_left_goes_and_what_another_is_writing_stays(tmp_path):
+    target = tmp_path / "x.json"
+    (tmp_path / ".x.json.left.json").write_text("half a fi")
+    with files.replacing(target) as other:
+        files.write_text(target, "mine")
+        other.write_text("theirs")
+
+    assert target.read_text() == "theirs"
+    assert names(tmp_path) == ["x.json"]
+
+
+def test_files_that_belong_together_are_all_written_before_one_is_renamed(tmp_path):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        files.write_text(path, "old")
+
+    def fail_at_the_second() -> None:
+        with files.replacing_all(paths) as (first, second):
+            first.write_text("new")
+            second.unlink()
+
+    with pytest.raises(FileNotFoundError):
+        fail_at_the_second()
+
+    assert [path.read_text() for path in paths] == ["old", "old"]
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_an_interrupt_while_modules_are_imported_is_one_line():
+    done = subprocess.run(
+        [sys.executable, "-c", "import lab\nraise KeyboardInterrupt"],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "-c: interrupted; nothing half-written was left behind\n"
+
+
 def test_put_back_brings_back_what_git_tracks_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files.put_back(Path("no git here"))
