@@ -5,7 +5,7 @@ import argparse
 from lab import checkpoints, params, results, runs, tracking
 from lab.checkpoints import Checkpoints
 from lab.cost import Meter, write_cost
-from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description
+from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
 from lab.errors import run_script
 from lab.files import put_back
 from lab.progress import EpochProgress
@@ -26,6 +26,7 @@ def main() -> None:
     device = choose_device()
     precision = choose_precision(train.precision, device, print)
     described = read_description(DESCRIPTION)
+    verify(data, described)
     kept = Checkpoints(tree, name, described, device=device.type, precision=precision)
     run = runs.training_run(tree, name, described)
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from lab import checkpoints, cost, params, results, runs, stacks, tracking, workers
-from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description
+from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
 from lab.errors import LabError, run_script
 from lab.params import Params
 from lab.progress import EpochProgress
@@ -78,6 +78,7 @@ class OpenRun:
 def record(tree: Params, names: Sequence[str], whole: ExitStack) -> dict[str, OpenRun]:
     """Opens one run for all and one for each model, with the same tag `group`."""
     data = read_description(DESCRIPTION)
+    verify(load_prepared(PREPARED), data)
     group = runs.group_of(tree, data)
     whole.enter_context(tracking.recording(runs.group_run(tree, names, data, group)))
     opened = {}

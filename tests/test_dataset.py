@@ -184,6 +184,20 @@ def test_prepared_arrays_are_mapped_and_writable_without_touching_the_files(
     assert tree(prepared) == before
 
 
+@pytest.mark.parametrize("name", ["train_images", "validation_labels", "test_images"])
+def test_one_flipped_bit_is_noticed(prepared: Path, small: dict[str, bytes], name: str) -> None:
+    described = dataset.describe("MNIST", 0, dataset.split(small, 60, 0))
+    dataset.verify(dataset.load_prepared(prepared), described)
+    path = prepared / f"{name}.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(DataError, match=f"{name.partition('_')[0]}_.*SHA-256 must be ") as told:
+        dataset.verify(dataset.load_prepared(prepared), described)
+    assert str(told.value).endswith("run `dvc repro --force prepare`")
+
+
 def test_prepared_files_are_plain_npy(prepared: Path) -> None:
     assert sorted(path.name for path in prepared.iterdir()) == sorted(
         f"{name}_{kind}.npy" for name in dataset.SPLITS for kind in ("images", "labels")
