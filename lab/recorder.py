@@ -1,8 +1,8 @@
 """The process that writes runs to MLflow; `lab.tracking` starts it and talks to it.
 
-Messages arrive on stdin, one JSON list a line: kind, key of the recording, the rest. Reports
-leave on stdout, one JSON object a line. When stdin ends before a recording did, its script was
-killed, and the run is marked as failed.
+Its argument is the script's process id. Messages arrive on stdin, one JSON list a line: kind, key
+of the recording, the rest. Reports leave on stdout, one JSON object a line. When stdin ends before
+a recording did, its script was killed, and the run is marked as failed.
 """
 
 import contextlib
@@ -230,10 +230,11 @@ def _patiently(action: Callable[[], None]) -> None:
 class Recorder:
     """Does what the messages say: writes the local store, tells the mirror."""
 
-    def __init__(self, address: str):
+    def __init__(self, address: str, script: int):
         self.store = Store(tracking.local_store())
         self.live = outbox.Live(self.store.client, address) if address else None
         self._open: set[int] = set()
+        self._script = script
         self._claims = contextlib.ExitStack()
 
     def run(self, messages: "queue.SimpleQueue[list[Any] | None]") -> None:
@@ -256,6 +257,10 @@ class Recorder:
     def _obey(self, kind: str, key: int, *rest: Any) -> None:
         if kind == "begin":
             return self._begin(key, *rest)
+        if kind == "end" and sys.platform != "win32" and os.getppid() != self._script:
+            # Killed while it waited for this process: its stage did not finish, and the next
+            # attempt shall continue the run, not add another.
+            rest = ("FAILED", *rest[1:])
         _patiently(lambda: getattr(self.store, kind)(key, *rest))
         if kind == "end":
             self._open.remove(key)
@@ -314,7 +319,7 @@ def main() -> None:
     messages: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, messages), daemon=True).start()
     try:
-        Recorder(_address()).run(messages)
+        Recorder(_address(), int(sys.argv[1])).run(messages)
     except Exception as error:
         if os.environ.get("TRACKING_DEBUG"):
             traceback.print_exc()

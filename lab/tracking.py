@@ -231,7 +231,7 @@ class _Writer:
 def _start_process() -> "subprocess.Popen[bytes] | None":
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "lab.recorder"],
+            [sys.executable, "-m", "lab.recorder", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get("TRACKING_DEBUG") else subprocess.DEVNULL,

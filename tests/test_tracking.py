@@ -129,6 +129,18 @@ def test_what_ends_a_script_early_is_noted_after_it(folder: Path, number: str, s
     assert statuses() == [(status,)]
 
 
+def test_a_script_killed_while_its_run_is_written_has_not_finished(folder: Path) -> None:
+    """The next attempt continues the run; a finished one it would repeat."""
+    kill = "os.kill, (os.getpid(), signal.SIGKILL)"
+    script(f"import threading; threading.Timer(0.3, {kill}).start()")
+    for _ in range(600):
+        with contextlib.suppress(sqlite3.OperationalError):
+            if statuses() not in ([], [("RUNNING",)]):
+                break
+        time.sleep(0.1)
+    assert statuses() == [("FAILED",)]
+
+
 GOES_ON = """
 import os, signal, sys, time
 from lab import tracking
