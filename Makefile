@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint help repro report test ui sync test-servers cluster test-cluster bench check format \
+.PHONY: actionlint help repro report test ui sync test-servers test-faults cluster test-cluster bench check format \
   requirements clean setup dagshub restore pull push pull-request trim
 
 help:  ## list the commands
@@ -65,6 +65,9 @@ test-servers: $(READY)  ## tests of the mirror in full, against this MLflow and 
 	@FAULT_CAMPAIGN=1 python -m pytest -q tests/test_mirror.py
 	@FAULT_CAMPAIGN=1 OLD_MLFLOW_PYTHON=$(CURDIR)/$(OLD_MLFLOW)/bin/python \
 	  python -m pytest -q tests/test_mirror.py
+
+test-faults: $(READY)  ## kill, fill, cut and corrupt, hundreds of times (an hour; docs/reliability.md)
+	@python -m tests.faults $(FAULTS)
 
 cluster: $(READY)  ## install Ray, for train_parallel.py --address (docs/scaling.md)
 	@uv pip install -q --group cluster -c requirements.txt
