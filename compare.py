@@ -130,6 +130,7 @@ def describe(tree: Params, found: Comparison, data: Description) -> Run:
         ),
         dataset=Dataset(name=data.name, digest=data.test.sha256, context="test"),
         fingerprint=sha256(f"{found.model_dump_json()} {data.test.sha256}".encode()),
+        is_again=True,  # the same results compared again are the same comparison
     )
 
 

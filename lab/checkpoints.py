@@ -96,6 +96,11 @@ class Checkpoints:
         return FOLDER / self._model / _hash(self._key, list(seeds))[:32]
 
 
+def exist(model: str) -> bool:
+    """Whether a training of this model did not come to its end, in whatever params."""
+    return (FOLDER / model).exists()
+
+
 def clear(model: str) -> None:
     """Removes all checkpoints of a model, those of other params too."""
     shutil.rmtree(FOLDER / model, ignore_errors=True)

@@ -62,9 +62,11 @@ class Store:
             there = found.get(child["name"])
             self._ids[key][child["name"]] = self._begin(child, start_ms, parent, there)
 
-    def unfinished(self, fingerprint: str) -> list[str]:
-        """The runs with this fingerprint that did not come to their end, newest first."""
-        query = f"tags.{FINGERPRINT_TAG} = '{fingerprint}' AND attributes.status != 'FINISHED'"
+    def to_continue(self, fingerprint: str, is_again: bool) -> list[str]:
+        """The runs that the next one with this fingerprint continues, newest first."""
+        query = f"tags.{FINGERPRINT_TAG} = '{fingerprint}'"
+        if not is_again:
+            query += " AND attributes.status != 'FINISHED'"
         return [run.info.run_id for run in pages(self.client, [self.experiment], query)]
 
     def _continue(self, root: str) -> dict[str, str]:
@@ -257,7 +259,7 @@ class Recorder:
     def _obey(self, kind: str, key: int, *rest: Any) -> None:
         if kind == "begin":
             return self._begin(key, *rest)
-        if kind == "end" and sys.platform != "win32" and os.getppid() != self._script:
+        if kind == "end" and rest[0] == "FINISHED" and self._is_script_gone():
             # Killed while it waited for this process: its stage did not finish, and the next
             # attempt shall continue the run, not add another.
             rest = ("FAILED", *rest[1:])
@@ -266,8 +268,11 @@ class Recorder:
             self._open.remove(key)
         return None
 
+    def _is_script_gone(self) -> bool:
+        return sys.platform != "win32" and os.getppid() != self._script
+
     def _begin(self, key: int, run: dict[str, Any], start_ms: int) -> None:
-        root = self._claimed_unfinished(run["fingerprint"]) if run["fingerprint"] else None
+        root = self._claim(run["fingerprint"], run["is_again"]) if run["fingerprint"] else None
         _patiently(lambda: self.store.begin(key, run, start_ms, root))
         self._open.add(key)
         ids = self.store.ids(key)
@@ -278,11 +283,11 @@ class Recorder:
         if self.live:
             self.live.add(ids[0], len(ids))
 
-    def _claimed_unfinished(self, fingerprint: str) -> str | None:
-        """An unfinished run to continue, if no other process is writing or sending it."""
+    def _claim(self, fingerprint: str, is_again: bool) -> str | None:
+        """A run to continue, if there is one that no other process is writing or sending."""
         deadline = time.monotonic() + CLAIM_PATIENCE
-        while unfinished := self.store.unfinished(fingerprint):
-            for root in unfinished:
+        while roots := self.store.to_continue(fingerprint, is_again):
+            for root in roots:
                 if self._claims.enter_context(outbox.claimed(root)):
                     return root
             if time.monotonic() > deadline:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from lab.checkpoints import fingerprint
+from lab import checkpoints
 from lab.dataset import Description
 from lab.files import sha256
 from lab.params import Params
@@ -51,6 +51,8 @@ def training_run(params: Params, model: str, data: Description, group: str = "")
             for seed in seeds
         ],
         fingerprint=_fingerprint(params, [model], data),
+        # Deleted last, so an earlier attempt may have finished its run, but not its stage.
+        is_again=checkpoints.exist(model),
     )
 
 
@@ -60,7 +62,7 @@ def group_of(params: Params, data: Description) -> str:
 
 
 def _fingerprint(params: Params, models: Sequence[str], data: Description) -> str:
-    parts = [fingerprint(params, model, data) for model in models]
+    parts = [checkpoints.fingerprint(params, model, data) for model in models]
     return sha256(f"{models} {parts} {params.train.seeds} {data.test.sha256}".encode())
 
 

@@ -53,9 +53,9 @@ class Dataset:
 class Run:
     """One line of MLflow's run list; `note` is Markdown that its page shows.
 
-    Children are nested below their parent, one per seed; their names must differ. A run whose
-    script did not come to its end is continued by the next one with the same fingerprint: its
-    points are kept, and those that come again are not recorded twice.
+    Children are nested below their parent, one per seed; their names must differ. A run that did
+    not finish is continued by the next one with the same fingerprint: its points are kept, and
+    those that come again are not recorded twice. `is_again` continues one that finished, too.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Run:
     dataset: Dataset | None = None
     children: Sequence["Run"] = ()
     fingerprint: str = ""
+    is_again: bool = False
 
 
 class Recorder:

@@ -102,7 +102,9 @@ def warm_up() -> None:
         from multiprocessing import forkserver
 
         multiprocessing.set_forkserver_preload(["lab.training", "lab.workers"])
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is the script's alone
         forkserver.ensure_running()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def on_this_machine(

@@ -82,6 +82,7 @@ def run_dict(name: str, children: int = 0) -> dict[str, Any]:
         "note": "*note*",
         "dataset": {"name": "MNIST", "digest": "d" * 64, "context": "training"},
         "fingerprint": "",
+        "is_again": False,
         "children": [{**run_dict(f"{name} seed {seed}"), "note": ""} for seed in range(children)],
     }
 

@@ -146,7 +146,7 @@ import os, signal, sys, time
 from lab import tracking
 children = [tracking.Run("seed 0"), tracking.Run("seed 1")]
 run = tracking.Run("relu_4", {"epochs": 2}, {"try": sys.argv[1]}, children=children,
-                   fingerprint="f" * 64)
+                   fingerprint="f" * 64, is_again=sys.argv[1] == "again")
 with tracking.recording(run) as recorder:
     recorder.metrics({"accuracy": 0.5, "loss": float("nan")}, step=1, child="seed 0")
     if sys.argv[1] == "first":
@@ -175,12 +175,13 @@ def test_the_run_of_a_killed_script_is_continued_by_the_next(folder: Path, secon
     assert rows("SELECT value FROM tags WHERE key = 'try'") == [("second",)]
 
 
-def test_a_finished_run_is_never_continued(folder: Path) -> None:
+def test_a_finished_run_is_continued_only_if_asked(folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tracking.ROOT)}
-    for _ in range(2):
-        command = [sys.executable, "-c", GOES_ON, "second"]
+    for attempt in ("second", "second", "again"):
+        command = [sys.executable, "-c", GOES_ON, attempt]
         subprocess.run(command, env=environment, timeout=90, check=True)
     assert rows("SELECT count(*) FROM runs") == [(6,)]
+    assert statuses() == [("FINISHED",)]
 
 
 @pytest.mark.parametrize(
