@@ -12,7 +12,8 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint help repro report test ui sync test-servers test-faults cluster test-cluster bench check format \
+.PHONY: actionlint help repro report test ui sync test-servers test-faults test-inputs coverage cluster \
+  test-cluster bench check format \
   requirements clean setup dagshub restore pull push pull-request trim
 
 help:  ## list the commands
@@ -68,6 +69,12 @@ test-servers: $(READY)  ## tests of the mirror in full, against this MLflow and 
 
 test-faults: $(READY)  ## kill, fill, cut and corrupt, hundreds of times (an hour; docs/reliability.md)
 	@python -m tests.faults $(FAULTS)
+
+test-inputs: $(READY)  ## tests of hostile files in full: 10,000 params.yaml, 3,000 of each other kind
+	@INPUT_CASES=10000 python -m pytest -q -rP -n auto --dist=worksteal tests/test_inputs.py
+
+coverage: $(READY)  ## measure how much of the code the tests run, branches counted
+	@python -m pytest -q -n auto --cov --cov-report=term-missing:skip-covered
 
 cluster: $(READY)  ## install Ray, for train_parallel.py --address (docs/scaling.md)
 	@uv pip install -q --group cluster -c requirements.txt

@@ -16,7 +16,7 @@ from lab.dataset import (
     load_prepared,
     read_description,
 )
-from lab.errors import DataError, run_script
+from lab.errors import DataError, run_script, shortened
 from lab.files import put_back, sha256, write_bytes, write_json, write_text
 from lab.params import Params
 from lab.results import RunResults
@@ -42,9 +42,7 @@ def main() -> None:
     found = compare(trained, tree.compare.margin)
     chosen = found.chosen
     test = load_prepared(PREPARED).test
-    predictions = results.read_predictions(
-        results.MODEL_RUNS / chosen.model / "predictions.npz"
-    ).of_seed(chosen.seed)
+    predictions = predictions_of(chosen, test.labels)
 
     write_json(METRICS / "comparison.json", found.model_dump())
     write_metrics(trained, chosen)
@@ -82,6 +80,23 @@ def compare(trained: dict[str, RunResults], margin: float) -> Comparison:
             for other, finding in zip(others, findings(pairs, margin), strict=True)
         ],
     )
+
+
+def predictions_of(chosen: Chosen, labels: results.Bytes) -> results.Bytes:
+    """The test predictions of the chosen seed.
+
+    Raises:
+        DataError: they are missing, damaged, or of other seeds or images.
+    """
+    path = results.MODEL_RUNS / chosen.model / "predictions.npz"
+    found = results.read_predictions(path)
+    if chosen.seed not in found.seeds or found.predictions.shape[1] != len(labels):
+        seeds, images = found.seeds.tolist(), found.predictions.shape[1]
+        raise DataError(
+            f"{path}: must hold seed {chosen.seed} and {len(labels):,} images; "
+            f"got seeds {shortened(str(seeds), 60)} and {images:,} images; run `dvc repro`"
+        )
+    return found.of_seed(chosen.seed)
 
 
 def write_metrics(trained: dict[str, RunResults], chosen: Chosen) -> None:
@@ -138,9 +153,8 @@ def _read(name: str, tree: Params) -> RunResults:
     path = results.RUNS / f"{name}.json"
     run = results.read_run(path)
     if run.seeds != tree.train.seeds:
-        raise DataError(
-            f"{path}: seeds must be those of params.yaml; got {run.seeds}; run `dvc repro`"
-        )
+        got = shortened(str(run.seeds), 60)
+        raise DataError(f"{path}: seeds must be those of params.yaml; got {got}; run `dvc repro`")
     return run
 
 

@@ -322,9 +322,9 @@ def _cost(results: bytes, name: str) -> Cost | None:
     """What these very results cost, if they were made in this checkout once."""
     digest = sha256(results)
     for path in (COSTS / f"{name}.json", SEEN_COSTS / f"{digest}.json"):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
             content = path.read_bytes()
-            entries = json.loads(content)
+            entries = dict(json.loads(content))
             if entries.pop("results_sha256") == digest:
                 cost = Cost.model_validate(entries)
                 _remember(digest, content)

@@ -23,6 +23,7 @@ IMAGE_SIDE = 28  # pixels
 SPLITS = ("train", "validation", "test")
 PREPARED = Path("data/prepared")
 DESCRIPTION = Path("metrics/dataset.json")
+MAX_DESCRIPTION_BYTES = 2**20
 
 # Class names as the data sets' own pages give them (KMNIST: the romanised hiragana).
 CLASS_NAMES = {
@@ -366,7 +367,7 @@ def read_description(path: Path) -> Description:
         DataError: The file is missing or not a description.
     """
     try:
-        return Description.model_validate_json(path.read_bytes())
+        return Description.model_validate_json(files.read_bytes(path, MAX_DESCRIPTION_BYTES))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; {REPREPARE}") from None
     except ValidationError as error:

@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from lab.errors import DataError
 
 if sys.platform != "win32":
     import fcntl
@@ -109,6 +112,22 @@ def _remove_unless_locked(path: Path) -> None:
             path.unlink()
         finally:
             os.close(descriptor)
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The bytes of a file that may be anything: a device, a pipe, larger than memory.
+
+    Raises:
+        DataError: it is no plain file, or has more than `limit` bytes.
+        OSError: it is missing or cannot be read.
+    """
+    if stat.S_ISDIR(mode := path.stat().st_mode) or stat.S_ISREG(mode):
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+        if len(content) <= limit:
+            return content
+        raise DataError(f"{path}: must have at most {limit:,} bytes; got more; remove it")
+    raise DataError(f"{path}: must be a plain file; got something else; remove it")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

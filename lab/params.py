@@ -15,14 +15,18 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.tokens import AnchorToken
+from ruamel.yaml.composer import Composer, ComposerError
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+from ruamel.yaml.nodes import ScalarNode
 
-from lab.errors import ParamsError, run_script, shortened
+from lab import files
+from lab.errors import DataError, ParamsError, run_script, shortened
 
 PARAMS_FILE = Path("params.yaml")
 MODEL_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"  # no dot: DVC reads dots as nesting
-MAX_FILE_BYTES = 1_000_000
+MAX_FILE_BYTES = 250_000  # a thousand models have 150,000
+MAX_DEPTH = 50  # of lists and mappings in each other
+MAX_DIGITS = 1_000  # Python writes no number of more than 4,300
 MAX_SEED = 2**31 - 1
 
 
@@ -122,9 +126,11 @@ def load(path: Path = PARAMS_FILE) -> Params:
         ParamsError: the file is missing, not YAML, or breaks a rule of the tree.
     """
     try:
-        content = path.read_bytes()
+        content = files.read_bytes(path, MAX_FILE_BYTES)
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run from the repository's root") from None
+    except DataError as error:
+        raise ParamsError(str(error)) from None
     return parse(content, str(path))
 
 
@@ -134,7 +140,7 @@ def parse(content: bytes, where: str) -> Params:
     Raises:
         ParamsError: the bytes are not YAML, or break a rule of the tree.
     """
-    tree = _read_yaml(content, where)
+    tree = read_yaml(content, where, MAX_FILE_BYTES)
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
@@ -147,25 +153,53 @@ def parse(content: bytes, where: str) -> Params:
         raise ParamsError(f"{where}: {_describe(problems[0])}{more}") from None
 
 
-def _read_yaml(content: bytes, where: str) -> Any:
-    if len(content) > MAX_FILE_BYTES:
+class _Composer(Composer):
+    """Refuses anchors: an alias repeated at each level makes a small file huge once expanded."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.parser.peek_event()
+        if event.anchor is not None:
+            problem = "anchors (&) are not read, write the values out"
+            raise ComposerError(None, None, problem, event.start_mark)
+        return super().compose_node(parent, index)
+
+
+class _Constructor(SafeConstructor):
+    """Refuses numbers that Python could not write down again, in an error for instance."""
+
+    def construct_yaml_int(self, node: ScalarNode) -> Any:
+        if len(node.value) > MAX_DIGITS:
+            problem = f"a number has at most {MAX_DIGITS:,} digits"
+            raise ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_yaml_int(node)
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yaml_int)
+
+
+def read_yaml(content: bytes, where: str, limit: int) -> Any:
+    """Plain values out of the bytes of a YAML file; `where` names it in errors.
+
+    Raises:
+        ParamsError: they are more than `limit`, not YAML, or YAML that only builds traps.
+    """
+    if len(content) > limit:
         raise ParamsError(
-            f"{where}: at most {MAX_FILE_BYTES:,} bytes; got {len(content):,}; "
-            "remove what is not params"
+            f"{where}: at most {limit:,} bytes; got {len(content):,}; remove what is not needed"
         )
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer, yaml.Constructor, yaml.max_depth = _Composer, _Constructor, MAX_DEPTH
     try:
-        text = content.decode()
-        # An alias repeated at each level makes a small file huge once expanded; params need none.
-        if any(isinstance(token, AnchorToken) for token in YAML(typ="safe", pure=True).scan(text)):
-            raise ParamsError(f"{where}: anchors (&) are not read; write the values out")
-        return YAML(typ="safe", pure=True).load(text)
+        return yaml.load(content.decode())
     except UnicodeDecodeError as error:
         raise ParamsError(f"{where}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # values that do not fit their tags raise nearly anything
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error) or type(error).__name__
-        raise ParamsError(f"{where}{place}: not valid YAML: {problem}; mend that line") from None
+        raise ParamsError(
+            f"{where}{place}: not valid YAML: {shortened(problem)}; mend that line"
+        ) from None
 
 
 _RULES = {

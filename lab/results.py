@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from scipy.special import stdtrit  # scipy.stats has the same, and takes a secon
 
 from lab.dataset import CLASSES, Prepared
 from lab.errors import DataError, shortened
-from lab.files import replacing, write_bytes, write_json, write_text
+from lab.files import read_bytes, replacing, write_bytes, write_json, write_text
 from lab.params import ModelParams
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -28,6 +29,9 @@ MODEL_RUNS = Path("models/runs")
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 CONFIDENCE = 0.95
+MAX_RUN_BYTES = 20 * 2**20  # a thousand seeds have 200 kB
+MAX_PREDICTIONS_BYTES = 2**29  # packed and unpacked; a thousand seeds have 50 MB
+LARGEST_LOSS = 1e18  # nats an image; the sums over seeds stay finite
 FEWEST_SEEDS = 3  # below, a t interval rests on one degree of freedom and says nothing
 
 Floats = npt.NDArray[np.float64]
@@ -105,6 +109,15 @@ class Scores(Record):
     accuracy: Spread
     loss: Spread
     calibration_error: Spread
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Scores":
+        largest = {"accuracy": 1.0, "loss": LARGEST_LOSS, "calibration_error": 1.0}
+        for name, spread in self:
+            values = [spread.mean, spread.sd or 0.0, *spread.per_seed]
+            if not 0 <= min(values) <= max(values) <= largest[name]:
+                raise ValueError(f"{name} must be from 0 to {largest[name]:g}")
+        return self
 
 
 class RunResults(Record):
@@ -268,15 +281,17 @@ def export_seed(folder: Path, name: str, seed: int, model: ModelParams) -> None:
         with safetensors.safe_open(path, framework="numpy") as file:
             index = json.loads(file.metadata()["seeds"]).index(seed)
             weights = {key: file.get_tensor(key)[index] for key in file.keys()}  # noqa: SIM118
+            inputs = int(weights["0.weight"].shape[1])
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
     except Exception as error:  # safetensors and its metadata can be damaged in many ways
-        raise DataError(f"{path}: damaged ({error}); run `dvc repro` to write it anew") from None
+        reason = shortened(str(error))
+        raise DataError(f"{path}: damaged ({reason}); run `dvc repro` to write it anew") from None
     write_bytes(folder / "weights.safetensors", safetensors.numpy.save(weights))
     description = {
         "model": name,
         "seed": seed,
-        "inputs": int(weights["0.weight"].shape[1]),
+        "inputs": inputs,
         "hidden": list(model.hidden),
         "activation": model.activation,
         "classes": CLASSES,
@@ -300,7 +315,7 @@ def read_run(path: Path) -> RunResults:
         DataError: the file is missing or breaks the schema.
     """
     try:
-        return RunResults.model_validate_json(path.read_bytes())
+        return RunResults.model_validate_json(read_bytes(path, MAX_RUN_BYTES))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
     except ValidationError as error:
@@ -330,15 +345,21 @@ def read_predictions(path: Path) -> Predictions:
     """
     try:
         # From memory: numpy leaves the file open when it turns out not to be a zip.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            found = Predictions(*(arrays[name] for name in Predictions._fields))
+        content = io.BytesIO(read_bytes(path, MAX_PREDICTIONS_BYTES))
+        with zipfile.ZipFile(content) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_PREDICTIONS_BYTES:
+            raise ValueError(f"it unpacks to {size:,} bytes")
+        with np.load(content, allow_pickle=False) as arrays:
+            found = Predictions(*(np.asarray(arrays[name]) for name in Predictions._fields))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
-        raise DataError(f"{path}: damaged ({error}); run `dvc repro` to write it anew") from None
+        reason = shortened(str(error))
+        raise DataError(f"{path}: damaged ({reason}); run `dvc repro` to write it anew") from None
     shapes = [array.shape for array in found]
     images = found.predictions.shape
-    if len(images) != 2 or shapes != [images[:1], images, images]:
+    if len(images) != 2 or not found.predictions.size or shapes != [images[:1], images, images]:
         raise DataError(
             f"{path}: must be [seeds], [seeds, images] and the same; got {shapes}; "
             "run `dvc repro` to write it anew"
@@ -347,6 +368,11 @@ def read_predictions(path: Path) -> Predictions:
     if kinds != ["i8", "u1", "f4"]:
         raise DataError(
             f"{path}: must be int64, uint8 and float32; got {kinds}; "
+            "run `dvc repro` to write it anew"
+        )
+    if found.predictions.max() >= CLASSES:
+        raise DataError(
+            f"{path}: classes must be 0 to {CLASSES - 1}; got {found.predictions.max()}; "
             "run `dvc repro` to write it anew"
         )
     return found

@@ -7,6 +7,7 @@ Only a baseline without usable results is checked out, into a temporary worktree
 
 import configparser
 import contextlib
+import errno
 import hashlib
 import itertools
 import json
@@ -22,15 +23,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from lab.errors import LabError
+from lab.errors import LabError, ParamsError
+from lab.params import read_yaml as parse_yaml
 
 Say = Callable[[str], None]
 
-MAX_YAML_BYTES = 10_000_000
+MAX_YAML_BYTES = 4_000_000  # dvc.lock has 3 kB a model
 MODEL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 LARGEST_PRELOADED_BYTES = 2_000_000  # a revision's files up to this size are read in one go
 RESULTS = ("metrics/runs/", "metrics/dataset.json")  # the files a report is made of
 
@@ -223,12 +223,19 @@ class WorkingTree:
     def read(self, path: str) -> bytes | None:
         """The bytes of a file; None when there is none."""
         try:
-            return (self.root / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            file = self.root / path
+            return file.read_bytes() if file.is_file() else None
+        except ValueError:  # a null character
             return None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            raise
 
     def listing(self, folder: str) -> list[str]:
         """Every file below a folder, sorted."""
+        if ".." in PurePosixPath(folder).parts:
+            return []
         found = [path for path in (self.root / folder).rglob("*") if path.is_file()]
         return sorted(path.relative_to(self.root).as_posix() for path in found)
 
@@ -289,13 +296,10 @@ def read_yaml(snapshot: Snapshot, path: str) -> Any:
     content = snapshot.read(path)
     if content is None:
         return None
-    if len(content) > MAX_YAML_BYTES:
-        raise RevisionError(f"{path}: more than {MAX_YAML_BYTES:,} bytes")
     try:
-        return YAML(typ="safe", pure=True).load(content.decode())
-    except (YAMLError, ValueError, RecursionError) as error:
-        problem = getattr(error, "problem", None) or type(error).__name__
-        raise RevisionError(f"{path}: not valid YAML ({problem})") from None
+        return parse_yaml(content, path, MAX_YAML_BYTES)
+    except ParamsError as error:
+        raise RevisionError(str(error)) from None
 
 
 # --- stages --------------------------------------------------------------------------------------
@@ -391,14 +395,14 @@ def _resolved(text: str, scope: Mapping[str, Any]) -> str:
     >>> _resolved("python train.py ${key}", {"key": "relu_128"})
     'python train.py relu_128'
     """
-    while "${" in text:
-        before, rest = text.split("${", 1)
-        path, after = rest.split("}", 1)
-        value = _value(scope, path.strip())
+
+    def filled(path: re.Match[str]) -> str:
+        value = _value(scope, path[1].strip())
         if isinstance(value, dict | list):
-            raise ValueError(path)
-        text = f"{before}{value}{after}"
-    return text
+            raise ValueError(path[1])
+        return str(value)
+
+    return re.sub(r"\$\{([^}]*)\}", filled, text)
 
 
 def _value(tree: Any, path: str) -> Any:
@@ -584,7 +588,12 @@ def value_text(value: Any) -> str | None:
     """A value as `params.yaml` could hold it on one line; None for ABSENT."""
     if value is ABSENT:
         return None
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, default=str, ensure_ascii=False)
+    except TypeError:  # a key that is a list or a date
+        return str(value)
 
 
 def model_params(snapshot: Snapshot) -> dict[str, Any] | None:
@@ -621,7 +630,7 @@ def cache_folder(root: Path) -> Path:
     """Where DVC keeps its cache, by `.dvc/config.local`, `.dvc/config` or its default."""
     for name in ("config.local", "config"):
         config = configparser.ConfigParser(interpolation=None)
-        with contextlib.suppress(configparser.Error, OSError, UnicodeDecodeError):
+        with contextlib.suppress(configparser.Error, OSError, ValueError, RuntimeError):
             text = (root / ".dvc" / name).read_text()
             config.read_string("\n".join(line.strip() for line in text.splitlines()))
             if folder := config.get("cache", "dir", fallback=None):
@@ -633,15 +642,14 @@ def cached_file(cache: Path, folder_md5: str, name: str) -> Path | None:
     """A file of a cached folder (`<md5>.dir`); None when the cache lacks it."""
     try:
         entries = json.loads(_cached(cache, folder_md5).read_bytes())
-        md5 = next(entry["md5"] for entry in entries if entry["relpath"] == name)
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        path = _cached(cache, next(one["md5"] for one in entries if one["relpath"] == name))
+    except (OSError, ValueError, KeyError, TypeError, StopIteration, RecursionError):
         return None
-    path = _cached(cache, md5)
     return path if path.is_file() else None
 
 
 def _cached(cache: Path, md5: str) -> Path:
-    if not md5.removesuffix(".dir").isalnum():
+    if not MD5.fullmatch(md5):
         raise ValueError(md5)
     return cache / "files" / "md5" / md5[:2] / md5[2:]
 

@@ -93,8 +93,8 @@ def test_the_repositorys_own_params_are_valid():
                                       "got True; correct the value"),
         ("margin: 0.001", "margin: .nan", "params.yaml: compare.margin: must be a finite number; "
                                           "got nan; correct the value"),
-        ("hidden: [128]", "hidden: &a [128]", "params.yaml: anchors (&) are not read; "
-                                              "write the values out"),
+        ("hidden: [128]", "hidden: &a [128]", "params.yaml:16:13: not valid YAML: anchors (&) "
+                                              "are not read, write the values out; mend that line"),
         ("epochs: 5", "epochs: [5", "params.yaml:11:13: not valid YAML: expected ',' or ']', "
                                     "but got ':'; mend that line"),
     ],

@@ -1,0 +1,232 @@
+"""No file, whatever is in it, does more than be refused in one line.
+
+`make test-inputs` reads them in full number; INPUT_CASES is the number of `params.yaml`, and there
+are three tenths as many files of each other kind.
+"""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import is_one_line
+
+if sys.platform == "win32":  # limits of time and memory are Unix's own
+    pytest.skip("needs resource and SIGALRM", allow_module_level=True)
+
+from inputs import BYTES, KINDS, make_valid
+
+import compare
+from lab import params, results, revisions
+from lab.comparison import Chosen
+from lab.errors import DataError, LabError, ParamsError
+from lab.files import read_bytes
+from lab.revisions import WorkingTree
+
+ROOT = Path(__file__).parent.parent
+CASES = int(os.environ.get("INPUT_CASES", "100"))
+PARTS = 1 if CASES < 1_000 else 10  # processes for each kind: they end early if one fails
+DEADLINE_SECONDS = 1_800
+PARAMS = (ROOT / "params.yaml").read_text()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_file_is_taken_or_refused_in_one_line(kind, part, tmp_path):
+    count = (CASES if kind == "params.yaml" else 3 * CASES // 10) // PARTS
+    command = [sys.executable, ROOT / "tests" / "inputs.py", kind, str(part * count), str(count)]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3_000:]
+    found = json.loads(done.stdout)
+    print(kind, part, found)
+
+    assert not found["faults"]
+    assert sum(found["outcomes"].values()) == count
+    assert found["peak"] < BYTES
+    assert not (tmp_path / "escaped").exists()
+
+
+# --- what was found ------------------------------------------------------------------------------
+
+BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60))])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0x" + "f" * 5_000,  # Python refuses to write this number into the error
+        "!!timestamp x",
+        "!!binary 'é'",
+        "!!bool x",
+        "!!int ''",
+        "!!omap x",
+        "!!python/object/apply:os.system ['touch escaped']",
+        "&a [*a]",
+        "[" * 30_000,  # took time as the square of its length
+        "{a: " * 30_000,
+        "- " * 30_000,
+    ],
+    ids=lambda value: value[:12],
+)
+def test_yaml_that_only_builds_traps_is_refused(value, tmp_path):
+    text = PARAMS.replace("epochs: 5", f"epochs: {value}")
+    with pytest.raises(ParamsError) as caught:
+        params.parse(text.encode(), "params.yaml")
+    assert is_one_line(str(caught.value))
+    assert len(str(caught.value)) < 500
+
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(revisions.RevisionError, match=r"params\.yaml"):
+        revisions.model_params(WorkingTree(tmp_path))
+
+
+def test_aliases_that_double_sixty_times_are_refused_in_a_baseline_too(tmp_path):
+    (tmp_path / "params.yaml").write_text(BOMB)
+
+    with pytest.raises(revisions.RevisionError, match="anchors"):
+        revisions.read_yaml(WorkingTree(tmp_path), "params.yaml")
+
+
+def test_a_template_that_names_itself_is_filled_in_once():
+    assert revisions._resolved("${a}", {"a": "${a}${a}"}) == "${a}${a}"
+
+
+def test_keys_that_json_lacks_are_shown():
+    assert revisions.value_text({(1, 2): 3}) == "{(1, 2): 3}"
+
+
+def test_paths_of_a_lock_file_read_no_device_and_list_no_folder_above(tmp_path):
+    tree = WorkingTree(tmp_path)
+
+    assert tree.read("/dev/zero") is None
+    assert tree.read("x" * 5_000) is None
+    assert tree.read("a\0b") is None
+    assert tree.listing("metrics/../../..") == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"relpath": "predictions.npz", "md5": 1}]',
+        b'[{"relpath": "predictions.npz", "md5": "../../../x"}]',
+        b'[{"relpath": "predictions.npz", "md5": "%s"}]' % (b"a" * 5_000),
+        b"[" * 100_000,
+    ],
+    ids=["number", "path", "long", "deep"],
+)
+def test_a_damaged_cache_has_no_predictions(tmp_path, content):
+    folder = tmp_path / "files" / "md5" / "dd"
+    folder.mkdir(parents=True)
+    (folder / ("d" * 30 + ".dir")).write_bytes(content)
+
+    assert revisions.cached_file(tmp_path, "d" * 32 + ".dir", "predictions.npz") is None
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_valid()
+    return tmp_path
+
+
+def refused_predictions(change):
+    path = results.MODEL_RUNS / "relu_128" / "predictions.npz"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(DataError) as caught:
+        compare.predictions_of(Chosen(model="relu_128", seed=1), np.zeros(40, np.uint8))
+    assert is_one_line(str(caught.value))
+    return str(caught.value)
+
+
+def test_predictions_that_unpack_to_more_than_memory_are_not_unpacked(project):
+    def bomb(members):
+        members["predictions.npy"] += bytes(results.MAX_PREDICTIONS_BYTES)
+
+    assert "unpacks to 536,8" in refused_predictions(bomb)
+
+
+def test_a_member_that_is_no_array_is_refused(project):
+    found = refused_predictions(lambda members: members.update({"seeds.npy": b"x"}))
+
+    assert "must be [seeds], [seeds, images] and the same; got [()" in found
+
+
+@pytest.mark.parametrize(
+    ("seeds", "images", "label", "problem"),
+    [
+        ([0, 2, 3], 40, 1, "must hold seed 1 and 40 images; got seeds [0, 2, 3]"),
+        ([0, 1, 2], 39, 1, "got seeds [0, 1, 2] and 39 images"),
+        ([0, 1, 2], 40, 10, "classes must be 0 to 9; got 10"),
+        ([], 40, 1, "must be [seeds], [seeds, images] and the same"),
+    ],
+)
+def test_predictions_of_other_results_are_refused(project, seeds, images, label, problem):
+    shape = (len(seeds), images)
+    found = results.Predictions(
+        np.array(seeds, np.int64), np.full(shape, label, np.uint8), np.zeros(shape, np.float32)
+    )
+    path = results.MODEL_RUNS / "relu_128" / "predictions.npz"
+    results.write_predictions(path, found)
+
+    with pytest.raises(DataError) as caught:
+        compare.predictions_of(Chosen(model="relu_128", seed=1), np.zeros(40, np.uint8))
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize("score", ["accuracy", "loss", "calibration_error"])
+@pytest.mark.parametrize("value", [-0.5, 1e300])
+def test_scores_that_cannot_be_are_refused(project, score, value):
+    path = results.RUNS / "relu_128.json"
+    tree = json.loads(path.read_text())
+    tree["test"][score]["per_seed"][1] = value
+    path.write_text(json.dumps(tree))
+
+    with pytest.raises(DataError, match=f"test: value error, {score} must be from 0 to"):
+        results.read_run(path)
+
+
+def test_a_pipe_or_a_device_is_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "params.yaml")
+
+    with pytest.raises(ParamsError, match="must be a plain file"):
+        params.load(tmp_path / "params.yaml")
+    with pytest.raises(LabError, match="must be a plain file"):
+        read_bytes(Path("/dev/zero"), 10)
+
+
+# --- no pickle -----------------------------------------------------------------------------------
+
+RUNNING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("lab/*.py"))], ids=lambda path: path.name
+)
+def test_nothing_reads_what_could_be_code(path):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            names.append(getattr(node, "module", None) or "")
+            assert not RUNNING & {name.split(".")[0] for name in names}
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            given = {one.arg: ast.unparse(one.value) for one in node.keywords}
+            assert called not in ("eval", "exec", "compile", "__import__")
+            assert called.split(".")[-1] != "read_pickle"
+            assert not called.endswith("torch.load")
+            if called == "np.load":
+                assert given["allow_pickle"] == "False"
+            assert given.get("shell", "False") == "False"
