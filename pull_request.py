@@ -20,9 +20,9 @@ from lab import github, judgement, pull_request
 from lab.document import plain
 from lab.errors import DataError, LabError, run_script
 from lab.evidence import Evidence
-from lab.files import write_json, write_text
+from lab.files import read_bytes, write_json, write_text
 from lab.github import Api, GitHubError
-from lab.pull_request import NothingToReportError, Post, Pull, Run
+from lab.pull_request import NothingToReportError, Post, Pull, Run, Target, Whole
 from lab.report import Notes, text, verdict_line
 from lab.results import first_problem
 from lab.revisions import RevisionError, git
@@ -30,6 +30,7 @@ from lab.revisions import RevisionError, git
 REPORT = Path("report")
 PAGE, POST = REPORT / "report.md", REPORT / "post.json"
 RESULTS = ("dvc.lock", "metrics")  # what git tracks of the results
+MAX_EVENT_BYTES = 30 * 2**20  # GitHub's own limit is 25 MB
 PACKED = REPORT / "results"  # where `offer` finds them
 
 
@@ -66,10 +67,11 @@ def collect() -> None:
 def _base(event: dict[str, Any]) -> str:
     """The baseline of an event; empty where the merge-base with the default branch is right."""
     if "pull_request" in event:
-        base = event["pull_request"]["base"]
-        if base["ref"] == event["repository"]["default_branch"]:
+        base = _checked(Target, event["pull_request"], "pull_request").base
+        whole = _checked(Whole, event.get("repository"), "repository")
+        if base.ref == whole.default_branch:
             return ""
-        return git(Path(), "merge-base", "HEAD", base["sha"])
+        return git(Path(), "merge-base", "HEAD", base.sha)
     try:
         return git(Path(), "rev-parse", "--verify", "--quiet", f"{event.get('before')}^{{commit}}")
     except RevisionError:  # the branch is new, or its history was replaced
@@ -146,7 +148,7 @@ def _judged(api: Api, pull: Pull, run: Run, evidence: Evidence) -> tuple[str, Po
 def post() -> None:
     """Sets the check run and the comment, if the commit still is the newest."""
     api, run = github.connect(), _run()
-    said = Post.model_validate_json(POST.read_bytes())
+    said = _post()
     pull = _found(api, run)
     if pull is None:
         return
@@ -196,11 +198,13 @@ def offer() -> None:
 
 def _event() -> dict[str, Any]:
     try:
-        event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_bytes())
+        event = json.loads(read_bytes(Path(os.environ["GITHUB_EVENT_PATH"]), MAX_EVENT_BYTES))
     except KeyError:
         raise LabError(
             "GITHUB_EVENT_PATH: not set; this runs in a workflow of GitHub Actions"
         ) from None
+    except (ValueError, RecursionError):
+        raise LabError("GITHUB_EVENT_PATH: not the JSON of an event; run the job again") from None
     return event if isinstance(event, dict) else {}
 
 
@@ -214,6 +218,13 @@ def _checked(kind: Any, value: Any, where: str) -> Any:
         return kind.model_validate(value)
     except ValidationError as error:
         raise LabError(f"GITHUB_EVENT_PATH: {where}.{first_problem(error)}") from None
+
+
+def _post() -> Post:
+    try:
+        return Post.model_validate_json(read_bytes(POST, MAX_EVENT_BYTES))
+    except ValidationError as error:
+        raise LabError(f"{POST}: {first_problem(error)}; run `page` again") from None
 
 
 def _server() -> str:

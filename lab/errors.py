@@ -1,6 +1,7 @@
 """The errors a user can mend, and how a script reports them."""
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -24,6 +25,9 @@ _MACHINE_ERRNOS = {
     errno.EIO: "check the disk, then run again",
     errno.EFBIG: "raise the file size limit, then run again",
     errno.EMFILE: "raise the limit on open files (ulimit -n), then run again",
+    errno.ENOENT: "check the path, then run again",
+    errno.ENAMETOOLONG: "use a shorter path, then run again",
+    errno.ELOOP: "mend the links that lead to each other, then run again",
     errno.EEXIST: "remove the file that stands where a folder belongs, then run again",
     errno.ENOTDIR: "remove the file that stands where a folder belongs, then run again",
     errno.EISDIR: "remove the folder that stands where a file belongs, then run again",
@@ -53,6 +57,8 @@ def run_script(main: Callable[[], None]) -> None:
     """
     if "DVC_STAGE" in os.environ and sys.platform != "win32":
         threading.Thread(target=_end_with_dvc, daemon=True).start()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a report's signs are not in every encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main()
         sys.stdout.flush()
@@ -67,7 +73,7 @@ def run_script(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno not in _MACHINE_ERRNOS:
             raise
-        where = error.filename or "a file"
+        where = shortened(str(error.filename or "a file"))
         _leave(f"{where}: {error.strerror}; {_MACHINE_ERRNOS[error.errno]}", EXIT_MISUSE)
 
 

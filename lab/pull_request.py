@@ -95,6 +95,25 @@ class Label(Said):
     name: str
 
 
+class End(Said):
+    """Where a pull request goes to, as its event says it."""
+
+    ref: str
+    sha: Commit
+
+
+class Target(Said):
+    """A pull request, as far as its baseline needs it."""
+
+    base: End
+
+
+class Whole(Said):
+    """A repository, as far as its baseline needs it."""
+
+    default_branch: str
+
+
 class Pull(Said):
     """An open pull request."""
 

@@ -34,7 +34,7 @@ MAX_ANSWER_BYTES = 32_000_000  # 1,000 runs with their tags and params take abou
 PAGE = 1_000  # runs a search returns at once
 WORKERS = 8  # requests under way at once
 TOKEN_VARIABLES = ("DAGSHUB_USER_TOKEN", "DAGSHUB_ACCESS_TOKEN", "MLFLOW_TRACKING_PASSWORD")
-DAGSHUB_REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+DAGSHUB_REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 
 class ServerError(Exception):

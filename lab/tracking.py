@@ -339,7 +339,7 @@ def open_ui() -> None:
 
 def _port() -> int:
     text = os.environ.get("UI_PORT", "5000")
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65_536:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65_536):
         raise LabError(f"UI_PORT: a port is a number from 1 to 65535; got {text!r}; correct it")
     port = int(text)
     with socket.socket() as probe:
