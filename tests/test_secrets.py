@@ -1,0 +1,208 @@
+"""Tokens of the environment reach no file, no log, no artifact and no argument of a program."""
+
+import base64
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import matplotlib
+import pytest
+from servers import PASSWORD, USER, mlflow_server
+from test_pipeline import SMALL
+
+ROOT = Path(__file__).parent.parent
+TOKENS = {
+    name: f"hush/{name}+{number}=ä%"[:60]
+    for number, name in enumerate(
+        ("DAGSHUB_USER_TOKEN", "DAGSHUB_ACCESS_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "REPO_TOKEN",
+         "AWS_SECRET_ACCESS_KEY", "MLFLOW_FLASK_SERVER_SECRET_KEY")
+    )
+}  # fmt: skip
+PARAMS = SMALL.replace("seeds: [0, 1, 2]", "seeds: [0]").split("  linear_4:")[0] + (
+    "compare:\n  margin: 0.001\n"
+)
+
+
+def forms(user: str, token: str) -> set[bytes]:
+    """A token as it is, as a login, in addresses, in base64, and as Python writes it."""
+    raw = token.encode()
+    login = f"{user}:{token}".encode()
+    found = {raw, quote(token).encode(), quote(token, safe="").encode(), repr(token)[1:-1].encode()}
+    return found | {base64.b64encode(raw).rstrip(b"="), base64.b64encode(login).rstrip(b"=")}
+
+
+class Run:
+    """Scripts in a project of their own; what they say, write and start is kept."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self.environment = folder, environment
+        self.said: list[bytes] = []
+        self.arguments: set[bytes] = set()
+
+    def __call__(self, *command: str, codes: tuple[int, ...] = (0,)) -> None:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, timeout=120,
+            check=False,
+        )  # fmt: skip
+        self.said += [done.stdout, done.stderr]
+        assert done.returncode in codes, (done.stdout + done.stderr)[-3_000:]
+
+    def __enter__(self) -> "Run":
+        self._ended = threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.2):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):  # none where there is no /proc
+                try:
+                    self.arguments.add(path.read_bytes())
+                except OSError:
+                    continue
+
+    def leaks(self, secrets: dict[str, set[bytes]], folder: Path) -> list[str]:
+        """Where a secret stands that should stand nowhere."""
+        found = []
+        for name, texts in secrets.items():
+            for path in folder.rglob("*"):
+                if path.is_file() and path.name not in ("auth.ini", "auth.db"):
+                    content = path.read_bytes() + str(path).encode()
+                    found += [f"{name} in {path}" for text in texts if text in content]
+            found += [f"{name} said" for text in texts if any(text in one for one in self.said)]
+            found += [
+                f"{name}: {one[:90]!r}" for text in texts for one in self.arguments if text in one
+            ]
+        return found
+
+
+@pytest.fixture
+def project(tmp_path, raw_mnist) -> Path:
+    folder = tmp_path / "project"
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in listed:
+        if (ROOT / name).exists() and not name.startswith(("metrics/", "docs/", "tests/")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    shutil.copytree(raw_mnist, folder / "data" / "raw" / "MNIST")
+    (folder / "params.yaml").write_text(PARAMS)
+    return folder
+
+
+def environment(tmp_path: Path, **more: str) -> dict[str, str]:
+    """The usual one with tokens in it; temporary files and the home folder are kept, too."""
+    left_out = ("MLFLOW", "DAGSHUB", "DVC", "GIT_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    for name in ("home", "tmp"):
+        (tmp_path / name).mkdir()
+    who = {f"GIT_{one}_{what}": "t@example.org" for one in ("AUTHOR", "COMMITTER")
+           for what in ("NAME", "EMAIL")}  # fmt: skip
+    path = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+    own = {
+        "PATH": path,
+        "HOME": str(tmp_path / "home"),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "MPLCONFIGDIR": matplotlib.get_configdir(),
+    }
+    return {**kept, **TOKENS, **who, **own, **more}
+
+
+def test_a_whole_run_with_a_server_writes_no_token(project, tmp_path):
+    (tmp_path / "server").mkdir()
+    given = environment(tmp_path, MLFLOW_TRACKING_USERNAME=USER, MLFLOW_TRACKING_PASSWORD=PASSWORD)
+    with mlflow_server(tmp_path / "server", auth=True) as url:
+        given["MLFLOW_TRACKING_URI"] = url
+        with Run(project, given) as run:
+            run("git", "init", "-q", "-b", "main")
+            run("git", "add", "-A")
+            run("git", "commit", "-qm", "first")
+            run("dvc", "repro")
+            run("git", "add", "-A")
+            run("git", "commit", "-qm", "results")
+            run(sys.executable, "report.py", "--base", "HEAD")
+            run(sys.executable, "sync.py")
+
+    secrets = {name: forms("x", token) for name, token in TOKENS.items()}
+    secrets["MLFLOW_TRACKING_PASSWORD"] = forms(USER, PASSWORD)
+    assert run.leaks(secrets, tmp_path) == []
+    assert (tmp_path / "server" / "server.db").stat().st_size > 0
+    assert b"none left" in b"".join(run.said)
+    assert len(run.arguments) > 5 or not Path("/proc").exists()
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """Refuses everything, and says the login in doing so."""
+
+    status = 401
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        login = self.headers.get("Authorization", "")
+        self.seen.append(login)
+        content = f'{{"error_code": "{login}", "message": "not for {login}"}}'.encode()
+        if self.status == 200:
+            content = f"<html>{login}".encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_PUT = do_PATCH = do_GET
+
+    def log_message(self, *_: Any) -> None:
+        """Silence."""
+
+
+@pytest.fixture
+def echo() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+RECORD = """
+from lab.tracking import Run, recording
+with recording(Run(name="one", tags={"a": "b"})) as recorder:
+    recorder.metrics({"accuracy": 0.5})
+"""
+
+
+@pytest.mark.parametrize(
+    "kind", ["MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "in the address"]
+)
+def test_a_server_that_echoes_the_login_makes_nobody_write_it(project, tmp_path, echo, kind):
+    token = "hush-hush-0123456789"  # noqa: S105
+    given = environment(tmp_path)
+    if kind == "in the address":
+        given["MLFLOW_TRACKING_URI"] = echo.replace("//", f"//someone:{token}@")
+    else:
+        given |= {"MLFLOW_TRACKING_URI": echo, "MLFLOW_TRACKING_USERNAME": "someone", kind: token}
+    _Echo.seen.clear()
+    with Run(project, given) as run:
+        run(sys.executable, "-c", RECORD)
+        for status in (401, 500, 200):
+            _Echo.status = status
+            run(sys.executable, "sync.py", codes=(2,))
+
+    assert any(_Echo.seen)
+    assert run.leaks({kind: forms("someone", token)}, tmp_path) == []
