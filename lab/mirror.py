@@ -91,8 +91,7 @@ class Tree:
             self._search()
         self._place(root)
         sending = [functools.partial(self._send_run, run, on_sent) for run in children]
-        _all_of(pool, [functools.partial(self._send_data, root), *sending])
-        _all_of(pool, self._uploads(root))
+        _all_of(pool, [functools.partial(self._send_data, root), *self._uploads(root), *sending])
         if self._may_be_twice:
             self._search()
             self._may_be_twice = False

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from lab.errors import LabError
 from lab.mirror import PARENT_TAG, Tree, pages
 from lab.server import (
-    WORKERS,
+    MAX_REQUESTS,
     DeniedError,
     RejectedError,
     Server,
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 FOLDER = ARTIFACTS / ".mirror"
-LIVE_SECONDS = 2.0  # between two looks at a run that is going on
+# Between two looks at a run that is going on. Each pause is twice as long as the one before, so
+# that looking takes next to nothing of a long training.
+LIVE_SECONDS = 2.0
+MAX_LIVE_SECONDS = 60.0
 LAST_SECONDS = 0.2  # between two attempts while the script waits for its end
 ATTEMPTS = 3  # of one tree, before it stays in the queue
 MAX_WAIT = 8.0  # seconds between attempts
-BACKGROUND = 15  # niceness on Linux: what training leaves over
+TREES = 8  # in memory at once while a queue is sent
+BACKGROUND = 19  # niceness on Linux: what training leaves over
 
 
 class Ledger:
@@ -122,6 +126,7 @@ class Live:
     def __init__(self, store: "MlflowClient", address: str):
         self._store = store
         self._host = host_of(address)
+        self._environment = dict(os.environ)  # MLflow changes it when a model is recorded
         self._ledger = Ledger(address)
         self._server: Server | None = None
         self._sizes: dict[str, int] = {}  # own trees: root id, number of runs
@@ -131,7 +136,7 @@ class Live:
         self._is_last_look = False
         self._wake = threading.Event()
         self._done = threading.Event()
-        self._pool = ThreadPoolExecutor(WORKERS, initializer=_stand_back)
+        self._pool = ThreadPoolExecutor(MAX_REQUESTS, initializer=_stand_back)
         threading.Thread(target=self._work, daemon=True).start()
 
     def add(self, root: str, size: int) -> None:
@@ -161,12 +166,11 @@ class Live:
             own = set(self._sizes)
             queue = unsent(self._store, self._ledger)
             self._queued = {root: size for root, size in queue.items() if root not in own}
-            failures = 0
+            pause = LIVE_SECONDS
             while not self._look():
-                failures = failures + 1 if self._problem else 0
-                pause = LAST_SECONDS if self._is_last_look else LIVE_SECONDS * 2 ** min(failures, 4)
-                self._wake.wait(pause)
+                self._wake.wait(LAST_SECONDS if self._is_last_look else pause)
                 self._wake.clear()
+                pause = min(2 * pause, MAX_LIVE_SECONDS)
         except (LabError, DeniedError) as error:
             self._problem = str(error)
         except Exception as error:  # a bug here, or the local store's trouble: never training's
@@ -190,7 +194,7 @@ class Live:
 
     def _connect(self) -> Server:
         if not self._server:
-            self._server = Server(destination())
+            self._server = Server(destination(self._environment))
             threading.Thread(target=self._drain, args=(self._server,), daemon=True).start()
         return self._server
 
@@ -249,7 +253,7 @@ class Sync:
         self._on_sent = on_sent
         self._problem = ""
         self._stop = threading.Event()
-        self._runs = ThreadPoolExecutor(WORKERS)
+        self._runs = ThreadPoolExecutor(MAX_REQUESTS)
 
     def send(self, queue: dict[str, int]) -> str:
         """Sends the trees with these roots.
@@ -257,7 +261,7 @@ class Sync:
         Returns:
             Why some stay in the queue; nothing when none does.
         """
-        with self._runs, ThreadPoolExecutor(WORKERS) as trees:
+        with self._runs, ThreadPoolExecutor(TREES) as trees:
             try:
                 list(trees.map(self._send_tree, queue))
             except BaseException:

@@ -32,7 +32,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 20.0
 MAX_ANSWER_BYTES = 32_000_000  # 1,000 runs with their tags and params take about 5 MB
 PAGE = 1_000  # runs a search returns at once
-WORKERS = 8  # requests under way at once
+MIN_REQUESTS, MAX_REQUESTS = 2, 32  # under way at once: few to a near server, many to a far one
 TOKEN_VARIABLES = ("DAGSHUB_USER_TOKEN", "DAGSHUB_ACCESS_TOKEN", "MLFLOW_TRACKING_PASSWORD")
 DAGSHUB_REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
@@ -214,13 +214,14 @@ class Server:
     def __init__(self, where: Destination):
         self.where = where
         self.requests = 0
+        self._pace = Pace()
         self._experiments: dict[str, str] = {}
         self._datasets: set[str] = set()
         self._dataset_lock = threading.Lock()
         self._secrets = [text for text in (where.password, where.token) if text]
         self._session = requests.Session()
-        self._session.mount("http://", HTTPAdapter(pool_maxsize=2 * WORKERS))
-        self._session.mount("https://", HTTPAdapter(pool_maxsize=2 * WORKERS))
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=MAX_REQUESTS))
+        self._session.mount("https://", HTTPAdapter(pool_maxsize=MAX_REQUESTS))
         self._session.auth = _Login(where)
         if certificate := os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"):
             self._session.verify = certificate
@@ -346,15 +347,15 @@ class Server:
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         self.requests += 1
+        api = "" if path.startswith("mlflow-") else "mlflow/"
+        url = f"{self.where.url}/api/2.0/{api}{path}"
+        arguments |= {
+            "timeout": (CONNECT_SECONDS, ANSWER_SECONDS),
+            "allow_redirects": False,  # requests would turn a POST into a GET
+            "stream": True,
+        }
         try:
-            with self._session.request(
-                method,
-                f"{self.where.url}/api/2.0/{'' if path.startswith('mlflow-') else 'mlflow/'}{path}",
-                timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
-                allow_redirects=False,  # requests would turn a POST into a GET
-                stream=True,
-                **arguments,
-            ) as response:
+            with self._pace, self._session.request(method, url, **arguments) as response:
                 content = _read(response)
         except (requests.RequestException, OSError) as error:
             raise UnreachableError(f"{self.where.host} {_what(error)}") from None
@@ -388,6 +389,49 @@ class Server:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text[:150]
+
+
+class Pace:
+    """Lets as many requests under way as the server answers without making them queue.
+
+    An MLflow server on SQLite stops answering for longer than `ANSWER_SECONDS` when 32 requests
+    write at once, while to a server 200 ms away 8 are too few to send 1,000 runs in two minutes.
+    What an answer takes longer than the fastest one is time in the server's queue.
+
+    Source: L. Brakmo and L. Peterson (1995). TCP Vegas. IEEE JSAC 13 (8).
+    """
+
+    SHORT_QUEUE, LONG_QUEUE = 2.0, 4.0  # requests
+    STEP = 0.1  # request per answer
+
+    def __init__(self) -> None:
+        self.limit = 2.0 * MIN_REQUESTS
+        self._under_way = 0
+        self._fastest = math.inf
+        self._slot = threading.Condition()
+        self._began = threading.local()
+
+    def __enter__(self) -> None:
+        with self._slot:
+            self._slot.wait_for(lambda: self._under_way < int(self.limit))
+            self._under_way += 1
+        self._began.at = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        seconds = time.monotonic() - self._began.at
+        with self._slot:
+            self.adapt(max(seconds, 1e-6), self._under_way)
+            self._under_way -= 1
+            self._slot.notify_all()
+
+    def adapt(self, seconds: float, under_way: int) -> None:
+        """Learns from an answer that took so long while so many requests were under way."""
+        self._fastest = min(self._fastest, seconds)
+        queued = under_way * (1 - self._fastest / seconds)
+        if queued < self.SHORT_QUEUE:
+            self.limit = min(self.limit + self.STEP, MAX_REQUESTS)
+        elif queued > self.LONG_QUEUE:
+            self.limit = max(self.limit - self.STEP, MIN_REQUESTS)
 
 
 class _Login(requests.auth.AuthBase):

@@ -35,7 +35,7 @@ LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the w
 # Seconds the end of a script waits, at most: for the local store (importing MLflow and creating
 # the store takes about 5 s, on a loaded machine much longer), and for the mirror.
 STORE_PATIENCE = 60.0
-MIRROR_PATIENCE = 0.8
+MIRROR_PATIENCE = 0.6
 
 NOT_RECORDED = "{}; this run is missing in the UI, its files are complete"
 

@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import mlflow
+import numpy as np
 import pytest
 import requests
+import torch
 from mlflow import MlflowClient
 from mlflow.entities import FileInfo, Run
+from safetensors.torch import save_file
 from servers import FAULTS, PASSWORD, USER, DagsHub, Proxy, mlflow_server
 
 import sync
@@ -266,6 +271,53 @@ def test_an_unknown_fate_is_found_out_not_guessed(
     assert_equal_there(store, [root])
 
 
+@pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")
+def test_the_model_on_the_server_predicts_like_the_local_one(
+    store: Store, real: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
+    build = tmp_path / "build"
+    build.mkdir()
+    save_file(network.state_dict(), build / "weights.safetensors")
+    description = {"inputs": 4, "hidden": [16], "activation": "relu", "classes": 10}
+    (build / "model.json").write_text(json.dumps(description))
+    store.begin(1, run_dict("relu"), 1_000)
+    store.model(1, str(build))
+    store.end(1, "FINISHED", 2_000)
+    root = store.ids(1)[0]
+    images = np.random.default_rng(0).integers(0, 256, (64, 4)).astype(np.uint8)
+    expected = mlflow.pyfunc.load_model(f"runs:/{root}/model").predict(images)
+    assert len(set(expected)) > 1
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.url)  # MLflow put the local store there
+    assert synced(store) == ""
+    shutil.rmtree(build)
+    shutil.rmtree("mlruns")  # only the server has the model now
+    there = MlflowClient(real)
+    experiment = there.get_experiment_by_name(tracking.EXPERIMENT)
+    assert experiment
+    query = f"tags.{mirror.RUN_TAG} = '{root}'"
+    (copy,) = there.search_runs([experiment.experiment_id], query)
+    if OLD_PYTHON:  # which a newer client asks for models that it lacks
+        where = downloaded(there, copy, tmp_path / "downloaded")
+    else:
+        mlflow.set_tracking_uri(real)
+        where = f"runs:/{copy.info.run_id}/model"
+    np.testing.assert_array_equal(mlflow.pyfunc.load_model(where).predict(images), expected)
+
+
+def downloaded(client: MlflowClient, run: Run, folder: Path) -> str:
+    """The run's model, fetched file by file through the server's REST API."""
+    place = urlsplit(str(run.info.artifact_uri)).path.strip("/")
+    for path, _ in files(client, run.info.run_id, "model"):
+        url = f"{client.tracking_uri}/api/2.0/mlflow-artifacts/artifacts/{place}/{path}"
+        answer = requests.get(url, timeout=30)
+        answer.raise_for_status()
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(answer.content)
+    return str(folder / "model")
+
+
 def test_more_points_params_and_tags_than_one_request_takes(store: Store) -> None:
     run = run_dict("many")
     run["params"] = {f"param_{number}": number for number in range(230)}
@@ -281,6 +333,19 @@ def test_more_points_params_and_tags_than_one_request_takes(store: Store) -> Non
     store.end(1, "FINISHED", 2_000)
     assert synced(store) == ""
     assert_equal_there(store, [store.ids(1)[0]])
+
+
+@pytest.mark.parametrize(("latency", "least", "most"), [(0.0, 2, 6), (0.2, 16, 32)])
+def test_a_far_server_gets_more_requests_at_once_and_none_a_long_queue(
+    latency: float, least: int, most: int
+) -> None:
+    """A server that works on one request after the other, 10 ms each, without a clock."""
+    pace = server.Pace()
+    pace.adapt(latency + 0.01, 1)  # the experiment is asked for first, alone
+    for _ in range(2_000):
+        under_way = int(pace.limit)
+        pace.adapt(max(latency + 0.01, under_way * 0.01), under_way)
+    assert least <= pace.limit <= most
 
 
 def test_two_senders_at_once_send_each_tree_once(store: Store) -> None:
