@@ -1,6 +1,6 @@
 """Trains all models of params.yaml that are not up to date, on all cores or on a cluster.
 
-Writes what `dvc repro` would write with `train.py`, byte for byte, and records it in DVC.
+Compares them, writes what `dvc repro` would write, byte for byte, and records it in DVC.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
+import compare
 from lab import checkpoints, cost, params, results, runs, stacks, tracking, workers
 from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
 from lab.errors import LabError, run_script
@@ -37,9 +38,7 @@ def main() -> None:
         open_runs = record(tree, names, whole)
         finished = whole.enter_context(closing(outcomes(tree, todo, options, progress)))
         lost = collect(tree, todo, finished, open_runs)
-        commit(tree, [name for name in names if name not in {stack.model for stack in lost}])
-        if lost:
-            raise LabError(failure(lost))
+        finish(tree, [name for name in names if name not in {stack.model for stack in lost}], lost)
 
 
 def parse() -> argparse.Namespace:
@@ -147,18 +146,26 @@ def write(tree: Params, name: str, parts: Sequence[Done], recorder: Recorder) ->
     print(f"{name}: test accuracy {found.test.accuracy.mean:.4f} over {len(found.seeds)} seeds")
 
 
-def commit(tree: Params, names: Sequence[str]) -> None:
-    """Records the train stages in DVC as if it had run them.
+def finish(tree: Params, complete: Sequence[str], lost: Sequence[Stack]) -> None:
+    """Compares if nothing is lost, and records the stages in DVC as if it had run them.
 
     Raises:
-        LabError: `params.yaml` is not any more what the models were trained with.
+        LabError: a stack is lost, or `params.yaml` is not any more what was trained.
     """
     if params.load() != tree:
         raise LabError("params.yaml changed meanwhile; the results are not recorded in DVC")
-    if names:
-        dvc("commit", "-q", "-f", *(f"train@{name}" for name in names))
-    for name in names:
-        checkpoints.clear(name)
+    done = [f"train@{name}" for name in complete]
+    try:
+        if not lost:
+            compare.main()
+            done.append("compare")
+    finally:
+        if done:
+            dvc("commit", "-q", "-f", *done)
+        for name in complete:
+            checkpoints.clear(name)
+    if lost:
+        raise LabError(failure(lost))
 
 
 def dvc(*arguments: str) -> str:

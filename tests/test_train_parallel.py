@@ -101,7 +101,8 @@ def trained(tmp_path_factory) -> Project:
     shutil.copytree(ROOT / "lab", project.folder / "lab", ignore=shutil.ignore_patterns("__pyc*"))
     shutil.copytree(ROOT / ".dvc", project.folder / ".dvc",
                     ignore=shutil.ignore_patterns("cache", "tmp"))  # fmt: skip
-    for name in ("prepare.py", "train.py", "train_parallel.py", "dvc.yaml", ".gitignore"):
+    for name in ("prepare.py", "train.py", "train_parallel.py", "compare.py", "dvc.yaml",
+                 ".gitignore"):  # fmt: skip
         shutil.copy2(ROOT / name, project.folder / name)
     project.params(SMALL)
     data = Prepared(train=images(6000, 0), validation=images(100, 1), test=images(100, 2))
@@ -131,7 +132,11 @@ def test_it_trains_everything_and_dvc_has_nothing_left_to_train(trained):
     assert output.count("epoch 20, seeds 0, 1: validation accuracy") == 2
     assert "first: test accuracy" in output
     assert "second: test accuracy" in output
-    assert trained.out_of_date() == []
+    assert "first - second: " in output or "second - first: " in output
+    assert (
+        trained.run("dvc", "status", "prepare", "train", "compare")
+        == "Data and pipelines are up to date.\n"
+    )
     assert len(trained.written()) == 8
     assert trained.train() == "every model is up to date\n"
 
@@ -150,7 +155,7 @@ def test_only_what_changed_is_trained_again(project):
     project.params(SMALL.replace("[4]", "[5]"))
     output = project.train("--workers", "1")
 
-    assert "first: " not in output
+    assert "first: epoch" not in output
     assert "second: test accuracy" in output
     assert project.out_of_date() == []
 
@@ -280,7 +285,7 @@ def test_params_that_change_meanwhile_are_not_recorded(tmp_path, monkeypatch):
     Path("params.yaml").write_text(LONG)
 
     with pytest.raises(LabError, match="changed meanwhile"):
-        train_parallel.commit(tree, ["first"])
+        train_parallel.finish(tree, ["first"], [])
 
 
 @pytest.mark.parametrize(
