@@ -11,7 +11,6 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-import compare
 from lab import checkpoints, cost, params, results, runs, stacks, tracking, workers
 from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
 from lab.errors import LabError, run_script
@@ -152,6 +151,8 @@ def finish(tree: Params, complete: Sequence[str], lost: Sequence[Stack]) -> None
     Raises:
         LabError: a stack is lost, or `params.yaml` is not any more what was trained.
     """
+    import compare  # here, because worker processes import this file as well
+
     if params.load() != tree:
         raise LabError("params.yaml changed meanwhile; the results are not recorded in DVC")
     done = [f"train@{name}" for name in complete]

@@ -351,6 +351,7 @@ def race(rounds: int) -> dict[str, list[float]]:
             stderr=subprocess.DEVNULL,
             text=True,
             cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},  # for the fork server
         )
         assert process.stdout  # noqa: S101
         if process.stdout.readline() == "ready\n":

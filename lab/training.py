@@ -230,7 +230,7 @@ def evaluate(network: Network, split: Split, device: torch.device) -> Evaluation
     losses, predictions, confidences = [], [], []
     for start in range(0, len(images), EVALUATION_BATCH):
         part = slice(start, start + EVALUATION_BATCH)
-        logits_SBC = network.logits(images[part].expand(seeds, -1, -1))
+        logits_SBC = network.logits(images[part].float().expand(seeds, -1, -1))
         losses.append(_cross_entropy(logits_SBC, labels[part].expand(seeds, -1)))
         # Classes before images: torch vectorises softmax over the last axis but one, ten
         # classes are too few to fill a vector.
