@@ -12,9 +12,9 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint help repro report test ui sync test-servers test-faults test-inputs coverage cluster \
-  test-cluster bench check format \
-  requirements clean setup dagshub restore pull push pull-request trim
+.PHONY: actionlint help repro report test ui sync test-servers test-faults test-inputs coverage \
+  cluster test-cluster bench check format requirements clean setup dagshub restore pull push \
+  pull-request trim
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
