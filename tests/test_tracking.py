@@ -135,7 +135,7 @@ def test_a_script_killed_while_its_run_is_written_has_not_finished(folder: Path)
     script(f"import threading; threading.Timer(0.3, {kill}).start()")
     for _ in range(600):
         with contextlib.suppress(sqlite3.OperationalError):
-            if statuses() not in ([], [("RUNNING",)]):
+            if statuses() and ("RUNNING",) not in statuses():
                 break
         time.sleep(0.1)
     assert statuses() == [("FAILED",)]

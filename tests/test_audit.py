@@ -1,0 +1,80 @@
+"""`make audit` against a list of vulnerabilities on loopback that speaks OSV's protocol."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+AFFECTED = "requests"
+
+
+class OSV(BaseHTTPRequestHandler):
+    """One made-up vulnerability; https://google.github.io/osv.dev/post-v1-querybatch/."""
+
+    asked: list[dict[str, Any]]
+
+    def do_POST(self) -> None:
+        queries = json.loads(self.rfile.read(int(self.headers["content-length"])))["queries"]
+        self.asked.extend(queries)
+        found = {"vulns": [{"id": "MADE-UP-1", "modified": "2026-01-01T00:00:00Z"}]}
+        hits = [found if query["package"]["name"] == AFFECTED else {} for query in queries]
+        self._answer({"results": hits})
+
+    def do_GET(self) -> None:
+        self._answer({"id": "MADE-UP-1", "modified": "2026-01-01T00:00:00Z", "summary": "bad"})
+
+    def _answer(self, value: object) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def osv() -> Iterator[str]:
+    OSV.asked = []
+    with HTTPServer(("127.0.0.1", 0), OSV) as there:
+        threading.Thread(target=there.serve_forever, daemon=True).start()
+        yield f"--service-url http://127.0.0.1:{there.server_port}"
+        there.shutdown()
+
+
+def audit(arguments: str) -> tuple[int, str]:
+    command = ["make", "--no-print-directory", "audit", f"AUDIT={arguments}"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_known_vulnerability_fails_the_check_unless_it_is_ignored(osv: str) -> None:
+    code, said = audit(osv)
+    if not OSV.asked:
+        pytest.skip(f"the package index cannot be reached: {said}")
+    assert code != 0
+    assert "MADE-UP-1: bad" in said
+    pins = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line]
+    assert len(OSV.asked) >= 0.9 * len([line for line in pins if not line.startswith((" ", "#"))])
+
+    code, said = audit(f"{osv} --ignore MADE-UP-1")
+    assert code == 0
+    assert said.startswith("Found no known vulnerabilities")
+
+
+def test_a_list_out_of_reach_is_said_and_fails_nothing() -> None:
+    code, said = audit("--service-url http://127.0.0.1:9")
+    assert (code, said) == (
+        0,
+        "the audit of the packages was left out: OSV's list cannot be reached\n",
+    )
