@@ -85,23 +85,33 @@ def forget(local_ids: Iterable[str], folder: Path = FOLDER) -> None:
             database.commit()
 
 
+def claiming(folder: Path = FOLDER) -> FileLock:
+    """Held for as long as nobody else may claim a tree.
+
+    Who creates a tree holds it until the tree is claimed: nobody can take it in between.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "claiming.lock", is_singleton=True, poll_interval=0.005)
+
+
 @contextlib.contextmanager
 def claimed(root: str, folder: Path = FOLDER) -> Iterator[bool]:
     """Whether this process may write or send a tree, until the block ends; others then may not.
 
     The operating system lets go of a claim when its process dies.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{root}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
+    with claiming(folder):
+        lock = FileLock(folder / f"{root}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            lock = None
+    if not lock:
         yield False
         return
     try:
         yield True
     finally:
-        # Whoever opened the file before it went away finds in the ledger that all is sent.
         (folder / f"{root}.lock").unlink(missing_ok=True)
         lock.release()
 
@@ -136,6 +146,7 @@ class Live:
         self._is_last_look = False
         self._wake = threading.Event()
         self._done = threading.Event()
+        self._may_drain = threading.Event()
         self._pool = ThreadPoolExecutor(MAX_REQUESTS, initializer=_stand_back)
         threading.Thread(target=self._work, daemon=True).start()
 
@@ -143,6 +154,13 @@ class Live:
         """Takes a tree of this process, which its caller has claimed."""
         self._sizes[root] = size
         self._wake.set()
+
+    def drain(self) -> None:
+        """From now on sends earlier runs as well.
+
+        Not at once: what the script is about to continue must not be under way to a server.
+        """
+        self._may_drain.set()
 
     def finish(self, patience: float) -> dict[str, Any]:
         """Waits until the trees, which have ended by now, are sent.
@@ -200,6 +218,7 @@ class Live:
 
     def _drain(self, there: Server) -> None:
         """Sends what earlier runs left, until the own runs come to their end."""
+        self._may_drain.wait()
         with contextlib.suppress(Exception), ThreadPoolExecutor(2, initializer=_stand_back) as pool:
             _stand_back()
             for root in list(self._queued):

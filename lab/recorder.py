@@ -17,10 +17,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from lab import outbox, server, tracking
 from lab.errors import LabError
+from lab.files import replacing
 from lab.mirror import PARENT_TAG, pages
 from lab.tracking import ARTIFACTS, EXPERIMENT
 
@@ -32,10 +33,12 @@ MAX_BATCH = 1_000  # metrics in one log_batch; MLflow's limit
 MAX_DIGEST = 36  # characters MLflow keeps of a dataset's digest
 _REPORTS = 1  # file descriptor
 FINGERPRINT_TAG = "fingerprint"
+RECORDING_TAG = "recording"  # tells a run from all others before MLflow has given it an id
 CLAIM_PATIENCE = 5.0  # seconds that a killed script's recorder is given to end its runs
 LOCKED_PATIENCE = 30.0  # seconds to try again while another process holds the database
 
 Point = tuple[str, int, str]  # metric, step, value as Python writes it
+Result = TypeVar("Result")
 
 
 class Store:
@@ -46,8 +49,9 @@ class Store:
 
         self.uri = uri
         with _store_lock():  # two processes must not both create the tables
-            _check_sqlite(uri)
-            self.client = MlflowClient(tracking_uri=uri)
+            if uri.startswith("sqlite:///"):
+                _prepare_sqlite(Path(uri.removeprefix("sqlite:///")))
+            self.client = cast("MlflowClient", _Patient(MlflowClient(tracking_uri=uri)))
             self.experiment = _experiment_id(self.client)
         # MLflow's ids of each recording, by the child's name; None is the parent.
         self._ids: dict[int, dict[str | None, str]] = {}
@@ -62,12 +66,16 @@ class Store:
             there = found.get(child["name"])
             self._ids[key][child["name"]] = self._begin(child, start_ms, parent, there)
 
-    def to_continue(self, fingerprint: str, is_again: bool) -> list[str]:
-        """The runs that the next one with this fingerprint continues, newest first."""
-        query = f"tags.{FINGERPRINT_TAG} = '{fingerprint}'"
-        if not is_again:
-            query += " AND attributes.status != 'FINISHED'"
-        return [run.info.run_id for run in pages(self.client, [self.experiment], query)]
+    def to_continue(self, run: dict[str, Any]) -> list[str]:
+        """The runs that this one continues, newest first: itself, if it was begun before."""
+        queries = [f"tags.{RECORDING_TAG} = '{run['recording']}'"]
+        if run["fingerprint"]:
+            ended = "" if run["is_again"] else " AND attributes.status != 'FINISHED'"
+            queries.append(f"tags.{FINGERPRINT_TAG} = '{run['fingerprint']}'{ended}")
+        for query in queries:
+            if found := [each.info.run_id for each in pages(self.client, [self.experiment], query)]:
+                return found
+        return []
 
     def _continue(self, root: str) -> dict[str, str]:
         """MLflow's ids of the tree below `root` by name; it runs again."""
@@ -94,6 +102,8 @@ class Store:
             tags["mlflow.note.content"] = run["note"]
         if run["fingerprint"]:
             tags[FINGERPRINT_TAG] = run["fingerprint"]
+        if recording := run.get("recording"):  # children have none
+            tags[RECORDING_TAG] = recording
         if parent:
             tags[PARENT_TAG] = parent
         if there:
@@ -147,8 +157,12 @@ class Store:
         if outputs and outputs.model_outputs:  # an interrupted script came that far
             return
         mlflow.set_tracking_uri(self.uri)
-        with mlflow.start_run(run_id=run_id):
-            mlflow.pyfunc.log_model(name="model", **served_model(Path(build)))
+
+        def log_model() -> None:
+            with mlflow.start_run(run_id=run_id):
+                mlflow.pyfunc.log_model(name="model", **served_model(Path(build)))
+
+        _patiently(log_model)
 
     def end(self, key: int, status: str, end_ms: int) -> None:
         """Ends a run and its children."""
@@ -178,15 +192,23 @@ def served_model(build: Path) -> dict[str, Any]:
     }
 
 
-def _check_sqlite(uri: str) -> None:
+def _prepare_sqlite(file: Path) -> None:
     """Opens the database once; MLflow would try a hopeless one again for minutes.
+
+    MLflow creates its tables in a hundred steps over seconds, and never gets over one that was
+    interrupted in between. So a new database is made elsewhere, and put in its place when it is
+    complete.
 
     Raises:
         sqlite3.Error: it is no database, or cannot be opened.
     """
-    if uri.startswith("sqlite:///"):
-        with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database:
-            database.execute("PRAGMA schema_version")
+    if not file.exists():
+        from mlflow import MlflowClient
+
+        with replacing(file) as temporary:
+            MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA schema_version")
 
 
 def _experiment_id(client: "MlflowClient") -> str:
@@ -214,11 +236,24 @@ def _store_lock() -> Iterator[None]:
         yield
 
 
-def _patiently(action: Callable[[], None]) -> None:
-    """Does it again while another process holds the database.
+class _Patient:
+    """MLflow's client, with patience while another process holds the database.
 
-    The database is left as it was by an attempt that found it locked (one transaction each).
+    Each call is one transaction or can be repeated: one that found the database locked did nothing.
     """
+
+    def __init__(self, client: "MlflowClient"):
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found):
+            return found
+        return lambda *values, **named: _patiently(lambda: found(*values, **named))
+
+
+def _patiently(action: Callable[[], Result]) -> Result:
+    """Does it again while another process holds the database."""
     deadline = time.monotonic() + LOCKED_PATIENCE
     while True:
         try:
@@ -263,7 +298,9 @@ class Recorder:
             # Killed while it waited for this process: its stage did not finish, and the next
             # attempt shall continue the run, not add another.
             rest = ("FAILED", *rest[1:])
-        _patiently(lambda: getattr(self.store, kind)(key, *rest))
+        getattr(self.store, kind)(key, *rest)
+        if self.live:
+            self.live.drain()
         if kind == "end":
             self._open.remove(key)
         return None
@@ -272,21 +309,22 @@ class Recorder:
         return sys.platform != "win32" and os.getppid() != self._script
 
     def _begin(self, key: int, run: dict[str, Any], start_ms: int) -> None:
-        root = self._claim(run["fingerprint"], run["is_again"]) if run["fingerprint"] else None
-        _patiently(lambda: self.store.begin(key, run, start_ms, root))
+        root = self._claim(run)
+        with outbox.claiming():
+            self.store.begin(key, run, start_ms, root)
+            ids = self.store.ids(key)
+            if not root:
+                self._claims.enter_context(outbox.claimed(ids[0]))
         self._open.add(key)
-        ids = self.store.ids(key)
         if root:
             outbox.forget(ids)
-        else:
-            self._claims.enter_context(outbox.claimed(ids[0]))
         if self.live:
             self.live.add(ids[0], len(ids))
 
-    def _claim(self, fingerprint: str, is_again: bool) -> str | None:
+    def _claim(self, run: dict[str, Any]) -> str | None:
         """A run to continue, if there is one that no other process is writing or sending."""
         deadline = time.monotonic() + CLAIM_PATIENCE
-        while roots := self.store.to_continue(fingerprint, is_again):
+        while roots := self.store.to_continue(run):
             for root in roots:
                 if self._claims.enter_context(outbox.claimed(root)):
                     return root

@@ -9,6 +9,7 @@ whatever breaks, hangs or crashes there cannot take training along.
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import platform
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +38,7 @@ LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the w
 # the store takes about 5 s, on a loaded machine much longer), and for the mirror.
 STORE_PATIENCE = 60.0
 MIRROR_PATIENCE = 0.6
+STARTS = 2  # of the process that writes, if it is killed
 
 NOT_RECORDED = "{}; this run is missing in the UI, its files are complete"
 
@@ -132,7 +135,10 @@ def warm_up() -> None:
 
 
 class _Writer:
-    """The process that writes, as seen from the script: lines of JSON go in, reports come out."""
+    """The process that writes, as seen from the script: lines of JSON go in, reports come out.
+
+    If it dies, a second one is told everything again; it goes on with the runs that it finds.
+    """
 
     _open: "_Writer | None" = None
     _lock = threading.Lock()
@@ -156,25 +162,35 @@ class _Writer:
     def __init__(self) -> None:
         self._users = 0
         self._runs = 0
-        self._outgoing: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
+        self._starts = 0
+        self._is_over = False  # whether the process has said its last word, or nobody waits for it
+        self._messages: list[tuple[Any, ...] | None] = []
+        self._news = threading.Condition()
         self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._start()
+
+    def _start(self) -> None:
+        self._starts += 1
         self._process = _start_process()
         if self._process and self._process.stdin and self._process.stdout:
-            pipe = self._process.stdin
-            self._feeder = threading.Thread(target=self._feed, args=(pipe,), daemon=True)
+            pipes = self._process.stdin, self._process.stdout
+            self._feeder = threading.Thread(target=self._feed, args=(pipes[0],), daemon=True)
             self._feeder.start()
-            threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+            threading.Thread(target=self._listen, args=(pipes[1],), daemon=True).start()
         else:
             self._reports.put(None)
 
-    def put(self, message: tuple[Any, ...]) -> None:
-        self._outgoing.put(message)
+    def put(self, message: tuple[Any, ...] | None) -> None:
+        with self._news:
+            self._messages.append(message)
+            self._news.notify_all()
 
     def begin(self, run: Run) -> int:
         with self._lock:
             self._runs += 1
             key = self._runs
-        self.put(("begin", key, dataclasses.asdict(run), _now_ms()))
+        described = {**dataclasses.asdict(run), "recording": uuid.uuid4().hex}
+        self.put(("begin", key, described, _now_ms()))
         return key
 
     def end(self, key: int, status: str) -> None:
@@ -185,7 +201,7 @@ class _Writer:
             if self._users:
                 return
             type(self)._open = None
-        self._outgoing.put(None)
+        self.put(None)
         if status == "KILLED":  # whoever pressed Ctrl-C shall not wait; the writer ends by itself
             if self._process:
                 self._feeder.join(timeout=1.0)
@@ -197,6 +213,7 @@ class _Writer:
         report = self._next_report(STORE_PATIENCE)
         if report.get("recorded"):
             report = self._next_report(2 * MIRROR_PATIENCE) if report["mirrored"] else {}
+        self._is_over = True
         if self._process:
             self._process.kill()  # it has nothing left to do that cannot be done again
             self._process.wait()
@@ -214,9 +231,20 @@ class _Writer:
 
     def _feed(self, pipe: IO[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError), pipe:
-            while (message := self._outgoing.get()) is not None:
+            for message in self._all_messages():
                 pipe.write(json.dumps(message, default=str).encode() + b"\n")
                 pipe.flush()
+
+    def _all_messages(self) -> Iterator[tuple[Any, ...]]:
+        """Those so far, then the others as they come."""
+        for number in itertools.count():
+            with self._news:
+                while number == len(self._messages):
+                    self._news.wait()
+            message = self._messages[number]
+            if message is None:
+                return
+            yield message
 
     def _listen(self, pipe: IO[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError), pipe:
@@ -225,8 +253,12 @@ class _Writer:
                 if "notice" in report:
                     print(f"tracking: {report['notice']}", file=sys.stderr, flush=True)
                 else:
+                    self._is_over |= "line" in report or not report.get("mirrored")
                     self._reports.put(report)
-        self._reports.put(None)
+        if self._is_over or self._starts == STARTS:
+            self._reports.put(None)
+        else:
+            self._start()
 
 
 def _start_process() -> "subprocess.Popen[bytes] | None":

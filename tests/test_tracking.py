@@ -184,6 +184,32 @@ def test_a_finished_run_is_continued_only_if_asked(folder: Path) -> None:
     assert statuses() == [("FINISHED",)]
 
 
+KILL_RECORDER = "tracking._Writer._open._process.kill(); "
+
+
+@pytest.mark.parametrize("seconds", [0.5, 4, 8])
+def test_a_second_process_writes_what_a_killed_one_left(folder: Path, seconds: float) -> None:
+    done = script(f"time.sleep({seconds}); {KILL_RECORDER}recorder.metrics({{'loss': 1}}, step=2)")
+    assert (done.stdout, done.stderr) == ("trained\n", "")
+    assert rows("SELECT name, status FROM runs ORDER BY name") == [
+        ("relu_4", "FINISHED"),
+        ("seed 0", "FINISHED"),
+    ]
+    assert rows("SELECT key, step, value FROM metrics ORDER BY key") == [
+        ("accuracy", 1, 0.5),
+        ("loss", 2, 1.0),
+    ]
+
+
+def test_a_process_that_is_killed_again_and_again_is_said(folder: Path) -> None:
+    done = script(f"{KILL_RECORDER}time.sleep(1); {KILL_RECORDER}")
+    assert done.stdout == "trained\n"
+    assert done.stderr == (
+        "tracking: the process that writes to MLflow died; this run is missing in the UI, "
+        "its files are complete\n"
+    )
+
+
 @pytest.mark.parametrize(
     "damage",
     [
