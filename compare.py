@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab import params, plots, results, runs, tracking
+from lab import checkpoints, params, plots, results, runs, tracking
 from lab.comparison import Chosen, Comparison, ModelDifference, Side, findings
 from lab.dataset import (
     CLASS_NAMES,
@@ -38,6 +38,8 @@ def main() -> None:
     tracking.warm_up()
     tree = params.load()
     put_back(*TRACKED)
+    for name in tree.models:
+        checkpoints.clear_recorded(name)
     trained = {name: _read(name, tree) for name in tree.models}
     found = compare(trained, tree.compare.margin)
     chosen = found.chosen

@@ -22,6 +22,7 @@ def main() -> None:
     tree = params.load()
     model, train = tree.model(name), tree.train
     put_back(*results.tracked(name))
+    checkpoints.clear_recorded(name)
     data = load_prepared(PREPARED)
     device = choose_device()
     precision = choose_precision(train.precision, device, print)
@@ -51,7 +52,7 @@ def main() -> None:
         cost = None if kept.is_used else meter.cost
         costs = write_cost(name, cost, image_steps(train, data), results.RUNS / f"{name}.json")
         runs.log_results(recorder, found, results.curve(trained), costs)
-    checkpoints.clear(name)
+    checkpoints.finish(name, results.tracked(name)[0])
     accuracy = found.test.accuracy
     print(f"{name}: test accuracy {accuracy.mean:.4f} over {len(found.seeds)} seeds")
 

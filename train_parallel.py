@@ -61,7 +61,7 @@ def out_of_date() -> list[str]:
     """
     changed = json.loads(dvc("status", "--json", "prepare", "train"))
     if "prepare" in changed:
-        raise LabError("the prepared data are out of date; run `dvc repro prepare`")
+        raise LabError("the prepared data are out of date; run `dvc repro --force prepare`")
     return [stage.removeprefix("train@") for stage in changed]
 
 

@@ -6,7 +6,10 @@ data or other code never find it. Losing one costs time and nothing else: one th
 ignored, and one that cannot be written is left out, each with a word.
 """
 
+import contextlib
+import hashlib
 import json
+import os
 import shutil
 import sys
 import zlib
@@ -20,11 +23,12 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from lab.dataset import Description
-from lab.files import sha256, write_bytes
+from lab.files import sha256, write_bytes, write_text
 from lab.params import Params
 
 FOLDER = Path(".checkpoints")
 CODE = ("checkpoints.py", "dataset.py", "network.py", "training.py")  # what determines the numbers
+RESULT = "result.md5"  # beside the checkpoints of a training that came to its end
 CHECKSUM = 4  # bytes of CRC-32 before the arrays
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -104,6 +108,27 @@ def exist(model: str) -> bool:
 def clear(model: str) -> None:
     """Removes all checkpoints of a model, those of other params too."""
     shutil.rmtree(FOLDER / model, ignore_errors=True)
+
+
+def finish(model: str, result: Path) -> None:
+    """Removes a model's checkpoints when its training is complete; `result` is a file it wrote.
+
+    A stage of DVC is complete when `dvc.lock` names what it wrote, and if it is killed before, DVC
+    runs it again. So its checkpoints stay until `clear_recorded` finds the result there.
+    """
+    if "DVC_STAGE" in os.environ:
+        md5 = hashlib.md5(result.read_bytes(), usedforsecurity=False).hexdigest()  # as DVC has it
+        with contextlib.suppress(OSError):
+            write_text(FOLDER / model / RESULT, md5)
+            return
+    clear(model)
+
+
+def clear_recorded(model: str) -> None:
+    """Removes the checkpoints of a training whose result DVC has recorded."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if (FOLDER / model / RESULT).read_text() in Path("dvc.lock").read_text():
+            clear(model)
 
 
 def _unpacked(content: bytes) -> Arrays | None:

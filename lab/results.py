@@ -1,14 +1,15 @@
 """The on-disk schema of results, versioned: what stages write and reports read."""
 
 import csv
+import hashlib
 import io
 import json
 import math
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -253,7 +254,8 @@ def write_run(
 ) -> RunResults:
     """Writes all files of one trained model; the one that readers look for comes last."""
     folder = MODEL_RUNS / model
-    weights = safetensors.numpy.save(trained.weights, {"seeds": json.dumps(trained.seeds)})
+    described = {"seeds": json.dumps(trained.seeds), "sha256": _checksum(trained.weights)}
+    weights = safetensors.numpy.save(trained.weights, described)
     write_bytes(folder / "weights.safetensors", weights)
     seeds = np.array(trained.seeds, dtype=np.int64)
     write_predictions(
@@ -279,14 +281,16 @@ def export_seed(folder: Path, name: str, seed: int, model: ModelParams) -> None:
     path = MODEL_RUNS / name / "weights.safetensors"
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
+            stacked = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            if (found := _checksum(stacked)) != (wanted := file.metadata()["sha256"]):
+                raise ValueError(f"SHA-256 must be {wanted[:12]}..., is {found[:12]}...")
             index = json.loads(file.metadata()["seeds"]).index(seed)
-            weights = {key: file.get_tensor(key)[index] for key in file.keys()}  # noqa: SIM118
+            weights = {key: tensor[index] for key, tensor in stacked.items()}
             inputs = int(weights["0.weight"].shape[1])
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
     except Exception as error:  # safetensors and its metadata can be damaged in many ways
-        reason = shortened(str(error))
-        raise DataError(f"{path}: damaged ({reason}); run `dvc repro` to write it anew") from None
+        raise DataError(f"{path}: damaged ({shortened(str(error))}); {_remake(path)}") from None
     write_bytes(folder / "weights.safetensors", safetensors.numpy.save(weights))
     description = {
         "model": name,
@@ -355,24 +359,34 @@ def read_predictions(path: Path) -> Predictions:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
-        reason = shortened(str(error))
-        raise DataError(f"{path}: damaged ({reason}); run `dvc repro` to write it anew") from None
+        raise DataError(f"{path}: damaged ({shortened(str(error))}); {_remake(path)}") from None
     shapes = [array.shape for array in found]
     images = found.predictions.shape
     if len(images) != 2 or not found.predictions.size or shapes != [images[:1], images, images]:
         raise DataError(
-            f"{path}: must be [seeds], [seeds, images] and the same; got {shapes}; "
-            "run `dvc repro` to write it anew"
+            f"{path}: must be [seeds], [seeds, images] and the same; got {shapes}; {_remake(path)}"
         )
     kinds = [array.dtype.str[1:] for array in found]
     if kinds != ["i8", "u1", "f4"]:
         raise DataError(
-            f"{path}: must be int64, uint8 and float32; got {kinds}; "
-            "run `dvc repro` to write it anew"
+            f"{path}: must be int64, uint8 and float32; got {kinds}; {_remake(path)}"
         )
     if found.predictions.max() >= CLASSES:
         raise DataError(
             f"{path}: classes must be 0 to {CLASSES - 1}; got {found.predictions.max()}; "
-            "run `dvc repro` to write it anew"
+            f"{_remake(path)}"
         )
     return found
+
+
+def _checksum(weights: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Of weights, which are not checked by the file that holds them, as predictions are."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(np.ascontiguousarray(weights[name]).data)
+    return digest.hexdigest()
+
+
+def _remake(path: Path) -> str:
+    """What mends a file of a model, also when DVC takes it for unchanged by its time and size."""
+    return f"run `dvc repro --force train@{path.parent.name}`"

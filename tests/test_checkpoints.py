@@ -1,6 +1,7 @@
 """Checkpoints: the same bytes after an interruption, and never the wrong ones."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,38 @@ def test_a_checkpoint_that_cannot_be_written_is_left_out_with_a_word(folder, cap
     line = capfd.readouterr().err.strip()
     assert is_one_line(line)
     assert line.endswith("training goes on without checkpoints")
+
+
+def test_under_dvc_checkpoints_stay_until_the_result_is_recorded(folder, tmp_path, monkeypatch):
+    result = tmp_path / "relu_16.json"
+    result.write_text("what was trained")
+    train()
+    monkeypatch.setenv("DVC_STAGE", "train@relu_16")
+    checkpoints.finish("relu_16", result)
+    checkpoints.clear_recorded("relu_16")  # there is no dvc.lock
+    (tmp_path / "dvc.lock").write_text(f"md5: {32 * '0'}\n")
+    checkpoints.clear_recorded("relu_16")
+    _, again = train()
+    assert again.is_used
+
+    recorded = hashlib.md5(b"what was trained").hexdigest()
+    (tmp_path / "dvc.lock").write_text(f"md5: {recorded}\n")
+    checkpoints.clear_recorded("relu_16")
+    assert not checkpoints.exist("relu_16")
+
+
+def test_without_dvc_a_finished_training_leaves_no_checkpoint(folder, tmp_path, monkeypatch):
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    train()
+    checkpoints.finish("relu_16", tmp_path / "relu_16.json")
+    assert not checkpoints.exist("relu_16")
+
+
+def test_clear_recorded_leaves_an_interrupted_training_alone(folder, tmp_path):
+    train()
+    (tmp_path / "dvc.lock").write_text("md5: anything")
+    checkpoints.clear_recorded("relu_16")
+    assert checkpoints.exist("relu_16")
 
 
 def test_clear_leaves_other_models_alone(folder):

@@ -150,7 +150,7 @@ def test_damaged_predictions_are_refused_in_one_line(written, content):
     content = path.read_bytes()[:-30] if content is None else content
     path.write_bytes(content)
 
-    with pytest.raises(DataError, match=r"predictions\.npz: .*run `dvc repro`"):
+    with pytest.raises(DataError, match=r"predictions\.npz: .*run `dvc repro --force train@small`"):
         results.read_predictions(path)
 
 
@@ -183,9 +183,19 @@ def test_damaged_weights_are_refused_in_one_line(written, tmp_path):
     path = results.MODEL_RUNS / "small" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:100])
 
-    with pytest.raises(DataError, match=r"damaged .*run `dvc repro`"):
+    with pytest.raises(DataError, match=r"damaged .*run `dvc repro --force train@small`"):
         results.export_seed(tmp_path / "best", "small", 9, MODEL)
     assert not (tmp_path / "best").exists()
+
+
+def test_a_flipped_bit_of_the_weights_is_noticed(written, tmp_path):
+    path = results.MODEL_RUNS / "small" / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(DataError, match=r"SHA-256 must be .*run `dvc repro --force train@small`"):
+        results.export_seed(tmp_path / "best", "small", 9, MODEL)
 
 
 def test_what_is_absent_is_named(tmp_path, monkeypatch):
