@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 EXIT_MISUSE = 2
+OUT_OF_MEMORY = "out of memory: lower train.seeds_per_stack or train.batch_size"
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 PARENT_SECONDS = 0.2  # between two looks at whether DVC still runs
 INTERRUPTED = "interrupted; nothing half-written was left behind"
@@ -69,7 +70,11 @@ def run_script(main: Callable[[], None]) -> None:
     except BrokenPipeError:
         _leave("", EXIT_MISUSE)
     except MemoryError:
-        _leave("out of memory: lower train.seeds_per_stack or train.batch_size", EXIT_MISUSE)
+        _leave(OUT_OF_MEMORY, EXIT_MISUSE)
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in ("allocate memory", "out of memory")):  # torch's
+            raise
+        _leave(OUT_OF_MEMORY, EXIT_MISUSE)
     except OSError as error:
         if error.errno not in _MACHINE_ERRNOS:
             raise

@@ -254,8 +254,9 @@ def write_run(
 ) -> RunResults:
     """Writes all files of one trained model; the one that readers look for comes last."""
     folder = MODEL_RUNS / model
-    described = {"seeds": json.dumps(trained.seeds), "sha256": _checksum(trained.weights)}
-    weights = safetensors.numpy.save(trained.weights, described)
+    described = {"seeds": trained.seeds, "sha256": _checksum(trained.weights)}
+    # In one entry: safetensors writes several in an order that differs from run to run.
+    weights = safetensors.numpy.save(trained.weights, {"stack": json.dumps(described)})
     write_bytes(folder / "weights.safetensors", weights)
     seeds = np.array(trained.seeds, dtype=np.int64)
     write_predictions(
@@ -282,9 +283,10 @@ def export_seed(folder: Path, name: str, seed: int, model: ModelParams) -> None:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             stacked = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            if (found := _checksum(stacked)) != (wanted := file.metadata()["sha256"]):
+            described = json.loads(file.metadata()["stack"])
+            if (found := _checksum(stacked)) != (wanted := described["sha256"]):
                 raise ValueError(f"SHA-256 must be {wanted[:12]}..., is {found[:12]}...")
-            index = json.loads(file.metadata()["seeds"]).index(seed)
+            index = described["seeds"].index(seed)
             weights = {key: tensor[index] for key, tensor in stacked.items()}
             inputs = int(weights["0.weight"].shape[1])
     except FileNotFoundError:

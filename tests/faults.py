@@ -17,6 +17,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -268,6 +269,68 @@ def arrived_once(place: Place, folder: Path) -> Iterator[str]:
         yield f"{run[0]}: on the server, but not here or not so often"
 
 
+# --- out of memory -------------------------------------------------------------------------------
+
+MEMORY = Path("/sys/fs/cgroup/memory")  # control groups as Linux had them first
+LEAST_MEMORY = 40_000_000  # bytes
+
+
+def out_of_memory_cases(random: random.Random, count: int) -> list[Case]:
+    commands = itertools.cycle(["train", "train_parallel", "prepare", "compare", "report"])
+    return [
+        Case("out of memory", command, "the kernel kills", random.uniform(0.1, 0.9))
+        for _, command in zip(range(count), commands, strict=False)
+    ]
+
+
+def out_of_memory(place: Place, case: Case) -> Outcome:
+    """A control group with a part of the memory that the command takes."""
+    right = place.begin(case.command)
+    peak = most_memory(place, case.command)
+    limit = int(LEAST_MEMORY + case.moment * (peak - LEAST_MEMORY))
+    ended, _ = limited(place, case.command, limit)
+    told = f"{limit / 1e6:.0f} of {peak / 1e6:.0f} MB: {ended.last_line}"
+    outcome = Outcome(case, ended.code, told, ended.seconds)
+    outcome.losses += after_the_fault(place, right, ended)
+    if ended.code != KILLED:
+        outcome.losses += one_line(case.command, ended, 0, 2)
+    if ended.code != 0 or "tracking: " in ended.errors:
+        outcome.losses += again(place, case.command)
+    outcome.losses += in_the_end(place, right, case.command)
+    return outcome
+
+
+_peaks: dict[str, int] = {}
+
+
+def most_memory(place: Place, command: str) -> int:
+    """Bytes that an undisturbed command and its children take at once; measured once."""
+    if command not in _peaks:
+        _peaks[command] = limited(place, command, 2**40)[1]
+        place.begin(command)
+    return _peaks[command]
+
+
+def limited(place: Place, command: str, limit: int) -> tuple[Ended, int]:
+    """Runs a command in so many bytes; how it ended, and how many it took at most.
+
+    Only memory of processes counts: what the kernel keeps of files is written with `O_DIRECT` or
+    given up first.
+    """
+    group = MEMORY / place.project.mark
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(limit))
+        join = 'echo $$ > "$0" && exec "$@"'
+        enter = ("sh", "-c", join, str(group / "cgroup.procs"))
+        ended = place.project.run(*enter, *COMMANDS[command].arguments)
+        place.project.await_silence()
+        return ended, int((group / "memory.max_usage_in_bytes").read_text())
+    finally:
+        place.project.kill_everything()
+        group.rmdir()
+
+
 # --- a full disk ---------------------------------------------------------------------------------
 
 
@@ -510,6 +573,10 @@ PREPARED_FILES = tuple(
     for split in ("train", "validation", "test")
     for what in ("images", "labels")
 )
+MODEL_FILES = (
+    "models/runs/relu_8/weights.safetensors",
+    "models/runs/relu_8/predictions.npz",
+)
 
 
 def flips(random: random.Random, count: int) -> list[Case]:
@@ -518,7 +585,8 @@ def flips(random: random.Random, count: int) -> list[Case]:
     prepared = [("train", name) for name in PREPARED_FILES]
     parallel = [("train_parallel", PREPARED_FILES[0])]
     cached = [("train", f"cache of {random.choice(PREPARED_FILES)}") for _ in range(2)]
-    drawn = [*raw, *prepared, *parallel, *cached][: max(1, count)]
+    models = [("compare", name) for name in MODEL_FILES]
+    drawn = [*raw, *prepared, *parallel, *cached, *models][: max(1, count)]
     return [Case("flipped bit", command, fault, random.random()) for command, fault in drawn]
 
 
@@ -540,9 +608,11 @@ def flip(place: Place, case: Case) -> Outcome:
         remove(place.project.folder / "data/refused")
         path.write_bytes(content)
     else:
-        told = place.project.run(*["dvc", "repro", "--force", "prepare"])
-        if "`dvc repro --force prepare`" not in ended.errors or told.code != 0:
+        advice = re.search("`(dvc .+?)`", ended.last_line)
+        told = place.project.run(*advice[1].split()) if advice else ended
+        if told.code != 0:
             outcome.losses.append(f"the advice: {ended.last_line}: {told.code}: {told.last_line}")
+        place.bench.begin_store(place.project)  # the advice may train, which is recorded
     outcome.losses += again(place, case.command)
     outcome.losses += in_the_end(place, right, case.command)
     return outcome
@@ -755,12 +825,24 @@ def needs_root() -> str:
     return "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "to be root, on Linux"
 
 
+def needs_control_groups() -> str:
+    can = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
+    return "" if can else f"to make control groups in {MEMORY}"
+
+
 def needs_npm() -> str:
     return "" if shutil.which("npm") else "npm"
 
 
 KINDS = {
     "kill": Kind(kills, kill, 210, "SIGKILL, SIGTERM or Ctrl-C at a random moment"),
+    "out-of-memory": Kind(
+        out_of_memory_cases,
+        out_of_memory,
+        20,
+        "the kernel kills, in a control group",
+        needs_control_groups,
+    ),
     "power-cut": Kind(
         power_cuts, power_cut, 10, "an ext4 file system that is shut down unflushed", needs_root
     ),
@@ -771,7 +853,7 @@ KINDS = {
         read_only_folders, read_only_folder, len(READ_ONLY), "a read-only mount", needs_root
     ),
     "clock": Kind(clocks, clock, 10, "the wall clock jumps by an hour or a day", needs_a_compiler),
-    "flip": Kind(flips, flip, 13, "one bit, with time and size as before"),
+    "flip": Kind(flips, flip, 15, "one bit, with time and size as before"),
     "server": Kind(servers, bad_server, 17, "dead, slow or lying"),
     "download": Kind(downloads, cut_download, 12, "at 0, 1, 50 and 99 %", needs_npm),
     "pair": Kind(pairs, pair, 2, "two `make repro` on one checkout"),
@@ -865,6 +947,7 @@ def campaign(options: argparse.Namespace, raw: Path, folder: Path) -> list[Outco
 
 BY_KIND: dict[str, Callable[[Place, Case], Outcome]] = {
     "kill": kill,
+    "out of memory": out_of_memory,
     "power cut": power_cut,
     "full disk": full_disk,
     "read-only folder": read_only_folder,

@@ -287,7 +287,12 @@ class Bench:
         if command == "report":
             linked_copy(self.new / "report", project.folder / "report")
         if command != "sync":
-            remove(project.folder / "mlruns")
+            self.begin_store(project)
+
+    def begin_store(self, project: Project) -> None:
+        """Leaves MLflow's local store without a run."""
+        remove(project.folder / "mlruns")
+        if not self.is_data_alone:
             shutil.copyfile(self.empty_store, project.folder / "mlflow.db")
 
     @staticmethod

@@ -167,6 +167,8 @@ def run(body: str) -> subprocess.CompletedProcess[str]:
         ("raise KeyboardInterrupt", 130, "-c: interrupted; nothing half-written was left behind\n"),
         ("raise MemoryError", 2,
          "-c: out of memory: lower train.seeds_per_stack or train.batch_size\n"),
+        ("import torch; torch.empty(2**50)", 2,
+         "-c: out of memory: lower train.seeds_per_stack or train.batch_size\n"),
         ("pass", 0, ""),
     ],
 )  # fmt: skip
