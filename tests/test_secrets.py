@@ -15,9 +15,9 @@ from urllib.parse import quote
 import matplotlib
 import pytest
 from servers import PASSWORD, USER, mlflow_server
+from support import PATIENCE_SECONDS, copy_of_the_code
 from test_pipeline import SMALL
 
-ROOT = Path(__file__).parent.parent
 TOKENS = {
     name: f"hush/{name}+{number}=ä%"[:60]
     for number, name in enumerate(
@@ -48,8 +48,8 @@ class Run:
 
     def __call__(self, *command: str, codes: tuple[int, ...] = (0,)) -> None:
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, timeout=120,
-            check=False,
+            command, cwd=self.folder, env=self.environment, capture_output=True,
+            timeout=PATIENCE_SECONDS, check=False,
         )  # fmt: skip
         self.said += [done.stdout, done.stderr]
         assert done.returncode in codes, (done.stdout + done.stderr)[-3_000:]
@@ -90,15 +90,7 @@ class Run:
 @pytest.fixture
 def project(tmp_path, raw_mnist) -> Path:
     folder = tmp_path / "project"
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
-    for name in listed:
-        if (ROOT / name).exists() and not name.startswith(("metrics/", "docs/", "tests/")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    (folder / "dvc.lock").unlink(missing_ok=True)
+    copy_of_the_code(folder)
     shutil.copytree(raw_mnist, folder / "data" / "raw" / "MNIST")
     (folder / "params.yaml").write_text(PARAMS)
     return folder
