@@ -51,10 +51,10 @@ def tracked_files() -> list[str]:
     return [name for name in listed if (ROOT / name).exists()]
 
 
-def copy_of_the_code(folder: Path) -> None:
-    """What git would commit of this repository, without results."""
+def copy_of_the_code(folder: Path, leave: tuple[str, ...] = ()) -> None:
+    """What git would commit of this repository, without results and what `leave` names."""
     for name in tracked_files():
-        if not name.startswith("metrics/") and name != "dvc.lock":
+        if not name.startswith(("metrics/", "dvc.lock", *leave)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
 
