@@ -16,6 +16,29 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 600  # for what takes seconds: it ends what hangs, on the slowest machine
 
+# A params.yaml whose models train in a second.
+SMALL = """\
+dataset:
+  name: MNIST
+  validation_size: 500
+  split_seed: 0
+train:
+  seeds: [0, 1, 2]
+  seeds_per_stack: 2
+  epochs: 1
+  batch_size: 500
+  precision: float32
+models:
+  relu_8:
+    {hidden: [8], activation: relu, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
+     schedule: linear, weight_decay: 0.0}
+  linear_4:
+    {hidden: [4], activation: linear, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
+     schedule: linear, weight_decay: 0.0}
+compare:
+  margin: 0.001
+"""
+
 
 def idx_bytes(array: NDArray[np.uint8]) -> bytes:
     return struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape) + array.tobytes()

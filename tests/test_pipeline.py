@@ -16,30 +16,9 @@ import pytest
 import safetensors.torch
 import torch
 from ruamel.yaml import YAML
-from support import copy_of_the_code, run_in, started
+from support import SMALL, copy_of_the_code, run_in, started
 
 ROOT = Path(__file__).parent.parent
-SMALL = """\
-dataset:
-  name: MNIST
-  validation_size: 500
-  split_seed: 0
-train:
-  seeds: [0, 1, 2]
-  seeds_per_stack: 2
-  epochs: 1
-  batch_size: 500
-  precision: float32
-models:
-  relu_8:
-    {hidden: [8], activation: relu, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
-     schedule: linear, weight_decay: 0.0}
-  linear_4:
-    {hidden: [4], activation: linear, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
-     schedule: linear, weight_decay: 0.0}
-compare:
-  margin: 0.001
-"""
 THIRD = """\
   tanh_4:
     {hidden: [4], activation: tanh, dropout: 0.0, optimizer: sgd, learning_rate: 0.1,

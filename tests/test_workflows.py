@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 from github_server import GitHub, repository, serving, zipped
 from ruamel.yaml import YAML
-from support import PATIENCE_SECONDS, copy_of_the_code
+from support import PATIENCE_SECONDS, SMALL, copy_of_the_code
 from test_documents import make_targets
-from test_pipeline import SMALL
 from test_pull_request import CHECK, COMMENT, RECORDER
 
 ROOT = Path(__file__).parent.parent
