@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from lab import params, plots
 from lab.comparison import Side, Verdict, findings
-from lab.dataset import PREPARED, load_prepared
+from lab.dataset import PREPARED, Prepared, load_prepared
 from lab.errors import run_script
 from lab.files import write_bytes, write_json, write_text
 from lab.params import ModelParams, Params
@@ -78,35 +78,44 @@ def main() -> None:
 
 def train_pool(tree: Params) -> dict[str, list[float]]:
     """Test accuracy of SEEDS seeds of every variant, from the file or trained now."""
-    from lab.stacks import cores
-    from lab.training import choose_device, choose_precision, train_model
+    from lab.training import choose_device, choose_precision
 
     pool: dict[str, list[float]] = json.loads(POOL.read_text()) if POOL.exists() else {}
     variants: dict[str, ModelParams] = {name: tree.models[name] for name in MODELS}
     for change, update in CHANGES.items():
         variants[change] = tree.models["relu_128"].model_copy(update=update)
     data = load_prepared(PREPARED)
-    device = choose_device()
-    precision = choose_precision(tree.train.precision, device, print)
+    precision = choose_precision(tree.train.precision, choose_device(), print)
     missing = sum(SEEDS - len(pool.get(name, ())) for name in variants)
     with tqdm(total=missing, unit="seed", disable=not missing) as bar:
         for name, model in variants.items():
             while len(done := pool.setdefault(name, [])) < SEEDS:
                 seeds = list(range(len(done), min(SEEDS, len(done) + CHUNK)))
-                train = tree.train.model_copy(update={"seeds": seeds})
-                trained = train_model(
-                    model,
-                    train,
-                    data,
-                    lambda _: None,
-                    device=device,
-                    precision=precision,
-                    workers=cores(),
-                )
-                done += trained.test.accuracy_S.tolist()
+                done += accuracies(tree, model, seeds, data, precision)
                 write_json(POOL, pool)
                 bar.update(len(seeds))
     return pool
+
+
+def accuracies(
+    tree: Params, model: ModelParams, seeds: list[int], data: Prepared, precision: str
+) -> list[float]:
+    """Test accuracy of each seed of a model, trained now on all cores."""
+    from lab.stacks import cores
+    from lab.training import choose_device, train_model
+
+    train = tree.train.model_copy(update={"seeds": seeds})
+    trained = train_model(
+        model,
+        train,
+        data,
+        lambda _: None,
+        device=choose_device(),
+        precision=precision,
+        workers=cores(),
+    )
+    found: list[float] = trained.test.accuracy_S.tolist()
+    return found
 
 
 Draw = Callable[[dict[str, list[float]], np.random.Generator], list[tuple[Side, Side]]]

@@ -22,6 +22,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from tests.support import copy_of_the_code
+
 ROOT = Path(__file__).parent.parent
 PARAMS = """\
 dataset: {{name: MNIST, validation_size: 20000, split_seed: {split_seed}}}
@@ -345,18 +347,6 @@ class Right:
     seconds: float
 
 
-def copy_of_the_code(folder: Path) -> None:
-    """What git would commit of this repository, without results."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
-    for name in listed:
-        if (ROOT / name).exists() and not name.startswith("metrics/") and name != "dvc.lock":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-
-
 # What is only ever replaced by renaming may share its bytes with the snapshot, so that laying
 # out a hundred megabytes takes no time and DVC finds the files it knows.
 SHARED = ("data", "models", "metrics", "cache")
@@ -395,7 +385,8 @@ def own(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    if path.is_dir():
+    """Removes a file, a folder, or a link alone."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import json
 import os
-import signal
 import socket
 import struct
 import subprocess
@@ -18,8 +17,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.support import started
+
 USER, PASSWORD = "admin", "a-secret-of-16-c"
-START_SECONDS = 90.0
+START_SECONDS = 300.0
 
 AUTH = """[mlflow]
 default_permission = READ
@@ -38,12 +39,27 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
+def held_port() -> Iterator[int]:
+    """A port that nobody else is given before a server listens there.
+
+    Linux lets a server share it with a socket that is bound but does not listen. Elsewhere the
+    port is only free, as that of `free_port`.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        if sys.platform != "linux":
+            held.close()
+        yield port
+
+
+@contextlib.contextmanager
 def mlflow_server(
     folder: Path, *, python: str = sys.executable, store: str = "sqlite:///server.db", auth: bool
 ) -> Iterator[str]:
     """A real MLflow server of the version that `python` has; yields its address."""
-    port = free_port()
-    command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--workers", "1", "--backend-store-uri", store, "--artifacts-destination", "./art"]
     environment = {
         **os.environ,
@@ -57,20 +73,18 @@ def mlflow_server(
         command += ["--app-name", "basic-auth"]
         environment["MLFLOW_AUTH_CONFIG_PATH"] = str(folder / "auth.ini")
         environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] = PASSWORD
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
+    with (
+        held_port() as port,
+        (folder / "log").open("wb") as log,
+        started(
+            *command, "--port", str(port), cwd=folder, env=environment, stdout=log, stderr=log
+        ) as process,
+    ):
         _await_health(port, process, folder / "log")
         yield f"http://127.0.0.1:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
-def _await_health(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _await_health(port: int, process: "subprocess.Popen[str]", log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         url = f"http://127.0.0.1:{port}/health"

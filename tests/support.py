@@ -1,10 +1,43 @@
-"""What several test files use: IDX files, and folders as they are."""
+"""What several test files use: IDX files, folders as they are, the project's code and commands."""
 
+import contextlib
+import os
+import shutil
+import signal
 import struct
+import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+ROOT = Path(__file__).parent.parent
+PATIENCE_SECONDS = 600  # for what takes seconds: it ends what hangs, on the slowest machine
+
+# A params.yaml whose models train in a second.
+SMALL = """\
+dataset:
+  name: MNIST
+  validation_size: 500
+  split_seed: 0
+train:
+  seeds: [0, 1, 2]
+  seeds_per_stack: 2
+  epochs: 1
+  batch_size: 500
+  precision: float32
+models:
+  relu_8:
+    {hidden: [8], activation: relu, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
+     schedule: linear, weight_decay: 0.0}
+  linear_4:
+    {hidden: [4], activation: linear, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
+     schedule: linear, weight_decay: 0.0}
+compare:
+  margin: 0.001
+"""
 
 
 def idx_bytes(array: NDArray[np.uint8]) -> bytes:
@@ -30,3 +63,46 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def tracked_files() -> list[str]:
+    """What git tracks of this repository, or would with `git add`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    return [name for name in listed if (ROOT / name).exists()]
+
+
+def copy_of_the_code(folder: Path, leave: tuple[str, ...] = ()) -> None:
+    """What git would commit of this repository, without results and what `leave` names."""
+    for name in tracked_files():
+        if not name.startswith(("metrics/", "dvc.lock", *leave)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def run_in(folder: Path, environment: Mapping[str, str], *command: str, code: int = 0) -> str:
+    """Runs a command that is to end with `code`; returns all that it printed."""
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=PATIENCE_SECONDS, check=False,
+    )  # fmt: skip
+    output = done.stdout + done.stderr
+    assert done.returncode == code, output
+    return output
+
+
+@contextlib.contextmanager
+def started(*command: str | Path, **how: Any) -> Iterator["subprocess.Popen[str]"]:
+    """Starts a command in a session of its own; nothing of it is left after the block.
+
+    A test that fails would else leave processes that slow the next ones down, and pipes whose
+    warning fails an innocent one.
+    """
+    with subprocess.Popen(command, text=True, start_new_session=True, **how) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from evidences import evidence, model, side
-from support import is_one_line
+from support import PATIENCE_SECONDS, is_one_line
 
 from lab import revisions
 from lab.revisions import Committed, RevisionError, resolve_base
@@ -24,8 +24,9 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
     script, *rest = arguments
     command = ["-m", script] if script.startswith("lab.") else [str(ROOT / script)]
     return subprocess.run(
-        [sys.executable, *command, *rest], cwd=folder, capture_output=True, text=True, timeout=60,
-        errors="replace", check=False, env={**kept, "PYTHONPATH": str(ROOT), **environment},
+        [sys.executable, *command, *rest], cwd=folder, capture_output=True, text=True,
+        timeout=PATIENCE_SECONDS, errors="replace", check=False,
+        env={**kept, "PYTHONPATH": str(ROOT), **environment},
     )  # fmt: skip
 
 

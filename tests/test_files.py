@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import PATIENCE_SECONDS, started
 
 from lab import files
 
@@ -125,23 +126,30 @@ def test_put_back_brings_back_what_git_tracks_and_nothing_else(tmp_path, monkeyp
 
 @pytest.mark.skipif(sys.platform == "win32", reason="orphans have no new parent there")
 def test_a_stage_ends_when_its_dvc_is_killed(tmp_path):
-    stage = "import time\nfrom lab.errors import *\nrun_script(lambda: time.sleep(60))"
+    stage = (
+        "import os, time\n"
+        "from lab.errors import *\n"
+        "def main():\n"
+        "    print('training', flush=True)\n"
+        "    time.sleep(3600)\n"
+        "run_script(main)"
+    )
     dvc = (
-        "import os, signal, subprocess, sys, time\n"
+        "import subprocess, sys, time\n"
         f"subprocess.Popen([sys.executable, '-c', {stage!r}])\n"
-        "time.sleep(1)\n"
-        "os.kill(os.getpid(), signal.SIGKILL)"
+        "time.sleep(3600)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", dvc],
-        env={**os.environ, "DVC_STAGE": "train@relu"},
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,  # ends when the stage has closed its end, too
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.stderr == "-c: interrupted; nothing half-written was left behind\n"
+    with started(
+        sys.executable, "-c", dvc, env={**os.environ, "DVC_STAGE": "train@relu"},
+        cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stdout.readline() == "training\n"
+        process.kill()
+        # The pipes end when the stage has closed its end, too.
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert errors == "-c: interrupted; nothing half-written was left behind\n"
 
 
 def run(body: str) -> subprocess.CompletedProcess[str]:

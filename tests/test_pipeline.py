@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -17,29 +16,9 @@ import pytest
 import safetensors.torch
 import torch
 from ruamel.yaml import YAML
+from support import SMALL, copy_of_the_code, run_in, started
 
 ROOT = Path(__file__).parent.parent
-SMALL = """\
-dataset:
-  name: MNIST
-  validation_size: 500
-  split_seed: 0
-train:
-  seeds: [0, 1, 2]
-  seeds_per_stack: 2
-  epochs: 1
-  batch_size: 500
-  precision: float32
-models:
-  relu_8:
-    {hidden: [8], activation: relu, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
-     schedule: linear, weight_decay: 0.0}
-  linear_4:
-    {hidden: [4], activation: linear, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
-     schedule: linear, weight_decay: 0.0}
-compare:
-  margin: 0.001
-"""
 THIRD = """\
   tanh_4:
     {hidden: [4], activation: tanh, dropout: 0.0, optimizer: sgd, learning_rate: 0.1,
@@ -62,13 +41,7 @@ class Repository:
         }  # fmt: skip
 
     def run(self, *command: str, code: int = 0) -> str:
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
-            timeout=300, check=False,
-        )  # fmt: skip
-        output = done.stdout + done.stderr
-        assert done.returncode == code, output
-        return output
+        return run_in(self.folder, self.environment, *command, code=code)
 
     def dvc(self, *arguments: str, code: int = 0) -> str:
         return self.run("dvc", *arguments, code=code)
@@ -97,16 +70,15 @@ class Repository:
 
     def kill(self, command: str, when: str) -> None:
         """Kills a command and what it started as soon as it prints something."""
-        with subprocess.Popen(
-            command.split(), cwd=self.folder, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        with started(
+            *command.split(), cwd=self.folder, env=self.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         ) as process:  # fmt: skip
             output = ""
             for line in process.stdout or ():
                 output += line
                 if when in line:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    return
+                    return  # and `started` kills
         pytest.fail(output)
 
     def commit(self) -> None:
@@ -117,14 +89,7 @@ class Repository:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory, raw_mnist) -> Repository:
     folder = tmp_path_factory.mktemp("pipeline") / "repository"
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
-    for name in listed:
-        if (ROOT / name).exists() and not name.startswith("metrics/") and name != "dvc.lock":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    copy_of_the_code(folder)
     shutil.copytree(raw_mnist, folder / "data" / "raw" / "MNIST")
     (folder / "params.yaml").write_text(SMALL)
     created = Repository(folder)

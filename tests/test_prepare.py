@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import PATIENCE_SECONDS, started
 
 import prepare
 from lab import dataset, files, sources
@@ -59,21 +60,19 @@ class Checkout:
     def write_params(self, text: str) -> None:
         (self.folder / "params.yaml").write_text(text)
 
-    def start(self, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*BOUND_BY_MODES, sys.executable, ROOT / "prepare.py"],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+    def start(
+        self, before: Callable[[], None] | None = None
+    ) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+        return started(
+            *BOUND_BY_MODES, sys.executable, ROOT / "prepare.py", cwd=self.folder,
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             preexec_fn=before,
-        )
+        )  # fmt: skip
 
     def run(self, before: Callable[[], None] | None = None) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
         with self.start(before) as process:
-            output, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=PATIENCE_SECONDS)
         return process.returncode, output, errors
 
     def files(self) -> list[str]:
@@ -267,20 +266,20 @@ def test_a_read_only_folder_is_one_line(
 
 
 def test_an_interrupt_leaves_nothing_half_written(checkout: Checkout) -> None:
-    started = checkout.bin / "started"
+    begun = checkout.bin / "begun"
     npm = checkout.bin / "npm"
-    npm.write_text(f"#!/bin/sh\necho > {started}\nexec /bin/sleep 30\n")
+    npm.write_text(f"#!/bin/sh\necho > {begun}\nexec /bin/sleep 600\n")
     npm.chmod(0o755)
     temporary = checkout.bin / "temporary"
     temporary.mkdir()
     checkout.environment["TMPDIR"] = str(temporary)
 
     with checkout.start() as process:
-        deadline = time.monotonic() + 30
-        while not started.exists() and time.monotonic() < deadline:
+        while not begun.exists():
+            assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)  # npm would take longer
 
     assert process.returncode == 130
     assert errors == "prepare.py: interrupted; nothing half-written was left behind\n"

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import PATIENCE_SECONDS, copy_of_the_code, run_in, started
 
 import train_parallel
 from lab import params
@@ -22,7 +22,6 @@ from lab.dataset import DESCRIPTION, PREPARED, Prepared, Split, save_prepared, w
 from lab.dataset import describe as describe_data
 from lab.errors import LabError
 
-ROOT = Path(__file__).parent.parent
 MODEL = (
     "{hidden: [8], activation: relu, dropout: 0.0, optimizer: adam, learning_rate: 0.01, "
     "schedule: linear, weight_decay: 0.0}"
@@ -35,7 +34,8 @@ models:
   second: {MODEL.replace("[8]", "[4]")}
 compare: {{margin: 0.001}}
 """
-LONG = SMALL.replace("epochs: 20", "epochs: 10000")
+LONG = SMALL.replace("epochs: 20", "epochs: 10000")  # an hour
+PROMPT_SECONDS = 60  # two on a quiet machine; nobody has waited for LONG
 
 pytestmark = [
     pytest.mark.xdist_group("train_parallel"),
@@ -54,6 +54,8 @@ def images(count: int, seed: int) -> Split:
 class Project:
     """A copy of this repository with its own git history, data and params."""
 
+    processes: contextlib.ExitStack  # that a test has started
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {
@@ -62,20 +64,15 @@ class Project:
         }
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "train_parallel.py", *arguments], cwd=self.folder,
-            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
+        """Starts train_parallel.py; it ends with the test at the latest."""
+        process = started(
+            sys.executable, "train_parallel.py", *arguments, cwd=self.folder,
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
+        return self.processes.enter_context(process)
 
     def run(self, *command: str, code: int = 0) -> str:
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
-            timeout=120, check=False,
-        )  # fmt: skip
-        output = done.stdout + done.stderr
-        assert done.returncode == code, output
-        return output
+        return run_in(self.folder, self.environment, *command, code=code)
 
     def train(self, *arguments: str) -> str:
         return self.run(sys.executable, "train_parallel.py", *arguments)
@@ -98,12 +95,7 @@ class Project:
 def trained(tmp_path_factory) -> Project:
     """A project whose models train_parallel.py has trained from nothing."""
     project = Project(tmp_path_factory.mktemp("parallel") / "project")
-    shutil.copytree(ROOT / "lab", project.folder / "lab", ignore=shutil.ignore_patterns("__pyc*"))
-    shutil.copytree(ROOT / ".dvc", project.folder / ".dvc",
-                    ignore=shutil.ignore_patterns("cache", "tmp"))  # fmt: skip
-    for name in ("prepare.py", "train.py", "train_parallel.py", "compare.py", "dvc.yaml",
-                 ".gitignore"):  # fmt: skip
-        shutil.copy2(ROOT / name, project.folder / name)
+    copy_of_the_code(project.folder)
     project.params(SMALL)
     data = Prepared(train=images(6000, 0), validation=images(100, 1), test=images(100, 2))
     save_prepared(data, project.folder / PREPARED)
@@ -119,7 +111,8 @@ def trained(tmp_path_factory) -> Project:
 def project(trained) -> Iterator[Project]:
     """The trained project, whatever the test before did to it."""
     before, lock = trained.written(), (trained.folder / "dvc.lock").read_bytes()
-    yield trained
+    with contextlib.ExitStack() as trained.processes:
+        yield trained
     trained.params(SMALL)
     for name, content in before.items():
         (trained.folder / name).write_bytes(content)
@@ -181,15 +174,23 @@ def test_runs_of_one_call_are_found_by_their_group(trained):
 
 
 def workers(process: "subprocess.Popen[str]") -> list[int]:
-    """The processes that train: grandchildren of the script, by way of the fork server."""
+    """The processes that train: grandchildren of the script, by way of the fork server.
+
+    DVC's own grandchildren are none of them; a worker may end while this looks for it.
+    """
     parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if b"forkserver" in (folder / "cmdline").read_bytes():
+                stat = (folder / "stat").read_text()
+                parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
     children = {child for child, parent in parents.items() if parent == process.pid}
     return [child for child, parent in parents.items() if parent in children]
+
+
+def kill(number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+        os.kill(number, signal.SIGKILL)
 
 
 def in_session(process: "subprocess.Popen[str]") -> list[int]:
@@ -213,8 +214,9 @@ def wait_for(process: "subprocess.Popen[str]", text: str) -> None:
     raise AssertionError(f"ended without saying {text!r}")
 
 
-def gone(process: "subprocess.Popen[str]", seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
+def gone(process: "subprocess.Popen[str]") -> bool:
+    """Whether all that a script started ends, too, long before it could have finished."""
+    deadline = time.monotonic() + PROMPT_SECONDS
     while in_session(process) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not in_session(process)
@@ -224,13 +226,13 @@ def test_a_killed_worker_is_replaced_and_changes_no_byte(project):
     expected = project.written()
     process = project.start("--force")
     wait_for(process, "first: epoch 2,")
-    os.kill(workers(process)[0], signal.SIGKILL)
-    output = process.communicate(timeout=120)[0]
+    kill(workers(process)[0])
+    output = process.communicate(timeout=PATIENCE_SECONDS)[0]
 
     assert process.returncode == 0, output
     assert "a worker process was killed; " in output
     assert project.written() == expected
-    assert gone(process, 5)
+    assert gone(process)
 
 
 def test_a_worker_that_keeps_dying_is_named_and_the_rest_is_kept(project):
@@ -239,7 +241,7 @@ def test_a_worker_that_keeps_dying_is_named_and_the_rest_is_kept(project):
     wait_for(process, "first: test accuracy")
     while process.poll() is None:
         for worker in workers(process):
-            os.kill(worker, signal.SIGKILL)
+            kill(worker)
         time.sleep(0.01)
     output = process.communicate()[0]
 
@@ -248,23 +250,20 @@ def test_a_worker_that_keeps_dying_is_named_and_the_rest_is_kept(project):
         "train_parallel.py: killed 3 times over (out of memory?): second, seeds "
     )
     assert project.out_of_date() == ["train@second"]
-    assert gone(process, 5)
+    assert gone(process)
 
 
 def test_ctrl_c_ends_everything_at_once(project):
     project.params(LONG)
     process = project.start("--force")
     wait_for(process, "epoch 1,")
-    started = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=PROMPT_SECONDS)[0]
 
-    # Two seconds on a quiet machine; others may be busy here.
-    assert time.monotonic() - started < 5
     assert process.returncode == 130
     assert output.endswith("train_parallel.py: interrupted; nothing half-written was left behind\n")
     assert "Traceback" not in output
-    assert gone(process, 5)
+    assert gone(process)
 
 
 def test_workers_end_with_a_killed_script(project):
@@ -274,7 +273,7 @@ def test_workers_end_with_a_killed_script(project):
     assert len(workers(process)) >= 1
     process.kill()
 
-    assert gone(process, 10)
+    assert gone(process)
     process.communicate()
 
 
@@ -307,15 +306,17 @@ def test_stale_data_are_refused(project):
     )
 
 
-def ray_node(environment: dict[str, str], *role: str) -> "subprocess.Popen[str]":
+@contextlib.contextmanager
+def ray_node(environment: dict[str, str], *role: str) -> Iterator["subprocess.Popen[str]"]:
     """A Ray node of one core, in a session of its own."""
     ray = [str(Path(sys.executable).with_name("ray")), "start", "--disable-usage-stats", "--block"]
-    node = subprocess.Popen(
-        [*ray, "--num-cpus=1", *role], env=environment, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    wait_for(node, "Ray runtime started")
-    return node
+    with started(
+        *ray, "--num-cpus=1", *role, env=environment, stdout=subprocess.PIPE
+    ) as node:  # fmt: skip
+        wait_for(node, "Ray runtime started")
+        yield node
+        node.terminate()
+        node.communicate(timeout=PROMPT_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -331,11 +332,8 @@ def cluster(tmp_path_factory) -> Iterator[dict[str, str]]:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     head = ["--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false"]
-    nodes = [ray_node(environment, *head), ray_node(environment, f"--address={address}")]
-    yield {**variables, "address": address}
-    for node in reversed(nodes):
-        node.terminate()
-        node.communicate(timeout=60)
+    with ray_node(environment, *head), ray_node(environment, f"--address={address}"):
+        yield {**variables, "address": address}
 
 
 @pytest.mark.cluster
@@ -354,15 +352,16 @@ def test_stacks_of_a_lost_node_are_trained_on_the_others(project, cluster):
     project.train("--force")
     expected = project.written()
     project.environment.update(cluster)
-    third = ray_node({**os.environ, **cluster}, f"--address={cluster['address']}")
+    third = project.processes.enter_context(
+        ray_node({**os.environ, **cluster}, f"--address={cluster['address']}")
+    )
     process = project.start("--force", "--address", cluster["address"])
     while len(training_on_ray()) < 3:
         assert process.poll() is None
         time.sleep(0.05)
     for lost in in_session(third):
-        os.kill(lost, signal.SIGKILL)
-    third.communicate()
-    output = process.communicate(timeout=240)[0]
+        kill(lost)
+    output = process.communicate(timeout=PATIENCE_SECONDS)[0]
 
     assert process.returncode == 0, output
     assert project.written() == expected
@@ -376,14 +375,13 @@ def test_ctrl_c_leaves_no_training_on_the_cluster(project, cluster):
     while not training_on_ray():
         assert process.poll() is None
         time.sleep(0.1)
-    started = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    output = process.communicate(timeout=60)[0]
+    output = process.communicate(timeout=PROMPT_SECONDS)[0]
 
     assert process.returncode == 130, output
-    assert time.monotonic() - started < 8
+    deadline = time.monotonic() + PROMPT_SECONDS
     while training_on_ray():
-        assert time.monotonic() - started < 15
+        assert time.monotonic() < deadline
         time.sleep(0.1)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from github_server import GitHub, repository, serving, zipped
 from ruamel.yaml import YAML
+from support import PATIENCE_SECONDS, SMALL, copy_of_the_code
 from test_documents import make_targets
-from test_pipeline import SMALL
 from test_pull_request import CHECK, COMMENT, RECORDER
 
 ROOT = Path(__file__).parent.parent
@@ -130,9 +130,12 @@ def test_rendering_needs_only_the_packages_that_are_installed_for_it():
         "found = m.packages_distributions();"
         "print(*{d for n in sys.modules for d in found.get(n, [])})"
     )
+    # `make coverage` would import itself there.
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
     loaded_packages = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+        [sys.executable, "-c", script],
+        cwd=ROOT, env=kept, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
     packages = {re.sub("[._]", "-", name.lower()) for name in loaded_packages.split()}
     compiled = (ROOT / "requirements.txt").read_text()
     wanted = set(named)
@@ -162,7 +165,7 @@ class Folder:
     def run(self, *command: str, **more: str) -> str:
         done = subprocess.run(
             command, cwd=self.path, env={**self.environment, **more}, capture_output=True,
-            text=True, timeout=300, check=False,
+            text=True, timeout=PATIENCE_SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -215,14 +218,7 @@ def upstream(tmp_path_factory, raw_mnist) -> Folder:
         "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org",
         "CI": "true", "GITHUB_ACTIONS": "true", "TORCH": "cpu",
     }  # fmt: skip
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
-    for name in listed:
-        if (ROOT / name).exists() and not name.startswith("metrics/") and name != "dvc.lock":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    copy_of_the_code(folder)
     shutil.copytree(raw_mnist, folder / "data" / "raw" / "MNIST")
     one_model = re.sub(r"  linear_4:\n(    .*\n)+", "", SMALL)
     (folder / "params.yaml").write_text(one_model)
