@@ -14,6 +14,7 @@ EXIT_MISUSE = 2
 OUT_OF_MEMORY = "out of memory: lower train.seeds_per_stack or train.batch_size"
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 PARENT_SECONDS = 0.2  # between two looks at whether DVC still runs
+INTERRUPT_SECONDS = 5.0  # that an interrupted script is given to end by itself
 INTERRUPTED = "interrupted; nothing half-written was left behind"
 
 # Faults of the machine rather than of this code: said in one line, without a traceback.
@@ -114,6 +115,8 @@ def _end_with_dvc() -> None:
     while os.getppid() == parent:
         time.sleep(PARENT_SECONDS)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    time.sleep(INTERRUPT_SECONDS)  # who started DVC with nohup or & has signals ignored
+    os._exit(EXIT_INTERRUPTED)
 
 
 def _one_line(message: str) -> str:

@@ -100,20 +100,15 @@ def claimed(root: str, folder: Path = FOLDER) -> Iterator[bool]:
 
     The operating system lets go of a claim when its process dies.
     """
-    with claiming(folder):
-        lock = FileLock(folder / f"{root}.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            lock = None
-    if not lock:
-        yield False
-        return
+    lock = FileLock(folder / f"{root}.lock")
+    with claiming(folder), contextlib.suppress(Timeout):
+        lock.acquire(timeout=0)
     try:
-        yield True
+        yield lock.is_locked
     finally:
-        (folder / f"{root}.lock").unlink(missing_ok=True)
-        lock.release()
+        if lock.is_locked:
+            (folder / f"{root}.lock").unlink(missing_ok=True)
+            lock.release()
 
 
 def unsent(store: "MlflowClient", ledger: Ledger) -> dict[str, int]:

@@ -370,9 +370,7 @@ def read_predictions(path: Path) -> Predictions:
         )
     kinds = [array.dtype.str[1:] for array in found]
     if kinds != ["i8", "u1", "f4"]:
-        raise DataError(
-            f"{path}: must be int64, uint8 and float32; got {kinds}; {_remake(path)}"
-        )
+        raise DataError(f"{path}: must be int64, uint8 and float32; got {kinds}; {_remake(path)}")
     if found.predictions.max() >= CLASSES:
         raise DataError(
             f"{path}: classes must be 0 to {CLASSES - 1}; got {found.predictions.max()}; "

@@ -222,22 +222,30 @@ class WorkingTree:
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a file; None when there is none."""
-        try:
+        with _impossible_names():
             file = self.root / path
             return file.read_bytes() if file.is_file() else None
-        except ValueError:  # a null character
-            return None
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                return None
-            raise
+        return None
 
     def listing(self, folder: str) -> list[str]:
         """Every file below a folder, sorted."""
-        if ".." in PurePosixPath(folder).parts:
-            return []
-        found = [path for path in (self.root / folder).rglob("*") if path.is_file()]
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
+        with _impossible_names():
+            if ".." not in PurePosixPath(folder).parts:
+                found = [path for path in (self.root / folder).rglob("*") if path.is_file()]
+                return sorted(path.relative_to(self.root).as_posix() for path in found)
+        return []
+
+
+@contextlib.contextmanager
+def _impossible_names() -> Iterator[None]:
+    """Ends the block when no file can have such a name."""
+    try:
+        yield
+    except ValueError:  # a null character, or outside of the tree
+        return
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
 
 
 class Committed:

@@ -35,6 +35,8 @@ from lab.errors import LabError
 from lab.params import Params
 from lab.results import Epoch, Trained
 
+# What a killed process raises here: a worker, or the one that it would be forked from.
+KILLED = (BrokenProcessPool, ConnectionError, EOFError)
 TRIES = 3  # of a stack whose process is killed
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -138,9 +140,12 @@ def _pool(
         min(workers, len(stacks)), context, initializer=_begin_worker, initargs=(writer,)
     )
     try:
-        futures = {pool.submit(_train_here, tree, stack): stack for stack in stacks}
+        futures = {}
+        for stack in stacks:
+            with contextlib.suppress(*KILLED):
+                futures[pool.submit(_train_here, tree, stack)] = stack
         for future in as_completed(futures):
-            with contextlib.suppress(BrokenProcessPool):
+            with contextlib.suppress(*KILLED):
                 yield futures[future], future.result()
     finally:
         for process in multiprocessing.active_children():

@@ -26,6 +26,7 @@ import tarfile
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -314,10 +315,9 @@ def most_memory(place: Place, command: str) -> int:
 def limited(place: Place, command: str, limit: int) -> tuple[Ended, int]:
     """Runs a command in so many bytes; how it ended, and how many it took at most.
 
-    Only memory of processes counts: what the kernel keeps of files is written with `O_DIRECT` or
-    given up first.
+    What the kernel keeps of files counts as well, but is given up before anything is killed.
     """
-    group = MEMORY / place.project.mark
+    group = MEMORY / uuid.uuid4().hex
     group.mkdir()
     try:
         (group / "memory.limit_in_bytes").write_text(str(limit))
@@ -328,6 +328,8 @@ def limited(place: Place, command: str, limit: int) -> tuple[Ended, int]:
         return ended, int((group / "memory.max_usage_in_bytes").read_text())
     finally:
         place.project.kill_everything()
+        while (group / "cgroup.procs").read_text():  # the killed take a moment to go
+            time.sleep(0.05)
         group.rmdir()
 
 

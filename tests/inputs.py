@@ -721,4 +721,6 @@ def place_of(error: BaseException) -> str:
 if __name__ == "__main__":
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    if any(Path().iterdir()):
+        sys.exit("it writes spoilt files into the working directory: start it in an empty one")
     print(json.dumps(read_all(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))

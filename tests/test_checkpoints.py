@@ -182,7 +182,7 @@ def test_under_dvc_checkpoints_stay_until_the_result_is_recorded(folder, tmp_pat
     _, again = train()
     assert again.is_used
 
-    recorded = hashlib.md5(b"what was trained").hexdigest()
+    recorded = hashlib.md5(b"what was trained", usedforsecurity=False).hexdigest()
     (tmp_path / "dvc.lock").write_text(f"md5: {recorded}\n")
     checkpoints.clear_recorded("relu_16")
     assert not checkpoints.exist("relu_16")

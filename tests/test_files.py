@@ -125,10 +125,18 @@ def test_put_back_brings_back_what_git_tracks_and_nothing_else(tmp_path, monkeyp
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="orphans have no new parent there")
-def test_a_stage_ends_when_its_dvc_is_killed(tmp_path):
+@pytest.mark.parametrize(
+    ("handler", "line"),
+    [
+        ("default_int_handler", "-c: interrupted; nothing half-written was left behind\n"),
+        ("SIG_IGN", ""),  # as nohup does, and a shell's &
+    ],
+)
+def test_a_stage_ends_when_its_dvc_is_killed(handler, line):
     stage = (
-        "import os, time\n"
+        "import os, signal, time\n"
         "from lab.errors import *\n"
+        f"signal.signal(signal.SIGINT, signal.{handler})\n"
         "def main():\n"
         "    print('training', flush=True)\n"
         "    time.sleep(3600)\n"
@@ -149,7 +157,7 @@ def test_a_stage_ends_when_its_dvc_is_killed(tmp_path):
         # The pipes end when the stage has closed its end, too.
         _, errors = process.communicate(timeout=PATIENCE_SECONDS)
 
-    assert errors == "-c: interrupted; nothing half-written was left behind\n"
+    assert errors == line
 
 
 def run(body: str) -> subprocess.CompletedProcess[str]:

@@ -302,7 +302,7 @@ def test_stale_data_are_refused(project):
     project.params(SMALL.replace("split_seed: 0", "split_seed: 1"))
 
     assert project.run(sys.executable, "train_parallel.py", code=2) == (
-        "train_parallel.py: the prepared data are out of date; run `dvc repro prepare`\n"
+        "train_parallel.py: the prepared data are out of date; run `dvc repro --force prepare`\n"
     )
 
 
