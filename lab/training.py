@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -100,7 +101,7 @@ def train_stack(
     is called for the epochs before, too.
     """
     torch.set_num_threads(1)  # more threads split the sums, and the weights come out different
-    _keep_freed_memory()
+    _tune_memory()
     generators = [Generator().manual_seed(seed) for seed in seeds]
     inputs = math.prod(data.train.images.shape[1:])
     network = Network.initialised(model, inputs, CLASSES, generators).to(device)
@@ -147,15 +148,17 @@ def train_stack(
     )
 
 
-def _keep_freed_memory() -> None:
-    """Lets the process keep the memory that a step frees, for the next step.
+def _tune_memory() -> None:
+    """Large pages for large tensors, and what a step frees stays for the next step.
 
-    By default glibc hands it back to Linux, which maps and clears every page anew.
+    By default Linux gives torch small pages, whose addresses no longer fit the processor's table
+    of them, and glibc hands freed pages back, to get them anew, cleared, in the next step. Changes
+    no number. Torch reads its setting when it makes its first tensor.
     """
     if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-        for parameter, size in KEPT_WHEN_FREED.items():
-            if mallopt:
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+        if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # other C libraries have none
+            for parameter, size in KEPT_WHEN_FREED.items():
                 mallopt(parameter, size)
 
 
