@@ -1,6 +1,9 @@
 """Fit and evaluate: tensors in, numbers out; no files, no logging."""
 
+import ctypes
 import math
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
@@ -8,7 +11,6 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 from lab.checkpoints import Arrays, Checkpoints
@@ -18,12 +20,16 @@ from lab.params import ModelParams, TrainParams
 from lab.results import Epoch, Evaluation, Trained
 from lab.stacks import joined, stacks
 
-EVALUATION_BATCH = 1_000  # images at once; the memory it takes, not the result, depends on it
+EVALUATION_BATCH = 2_000  # images at once; the memory it takes, not the result, depends on it
 SGD_MOMENTUM = 0.9
 ADAM_BETAS = (0.9, 0.999)  # Kingma and Ba 2015 (arXiv 1412.6980), as is epsilon
 ADAM_EPSILON = 1e-8
 SHUFFLE_WINDOW = 65_536  # images; bounds the memory that an epoch's order takes
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+# What <malloc.h> of glibc calls M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, and bytes; the second cannot
+# be set higher.
+KEPT_WHEN_FREED = {-1: 256 << 20, -3: 32 << 20}
 
 OnEpoch = Callable[[Epoch], None]
 
@@ -95,6 +101,7 @@ def train_stack(
     is called for the epochs before, too.
     """
     torch.set_num_threads(1)  # more threads split the sums, and the weights come out different
+    _tune_memory()
     generators = [Generator().manual_seed(seed) for seed in seeds]
     inputs = math.prod(data.train.images.shape[1:])
     network = Network.initialised(model, inputs, CLASSES, generators).to(device)
@@ -114,8 +121,9 @@ def train_stack(
             images_SBD, labels_SB = _gather(images, chosen_SB), _gather(labels, chosen_SB)
             logits_SBC = network.logits(images_SBD, DTYPES[precision], dropout=generators)
             loss_SB = _cross_entropy(logits_SBC, labels_SB)
-            # The sum over seeds keeps their gradients apart: no parameter belongs to two.
-            loss_SB.mean(dim=1).sum().backward()
+            # Of the mean over images, summed over seeds: no parameter belongs to two. To hand in
+            # its slope spares a step two reductions and the way back through them.
+            loss_SB.backward(torch.full_like(loss_SB, 1 / loss_SB.shape[1]))
             optimizer.step(model.learning_rate * decay(model.schedule, progress))
             losses_S += loss_SB.detach().sum(dim=1)
         validation = evaluate(network, data.validation, device)
@@ -138,6 +146,20 @@ def train_stack(
         validation=validation or evaluate(network, data.validation, device),
         test=evaluate(network, data.test, device),
     )
+
+
+def _tune_memory() -> None:
+    """Large pages for large tensors, and what a step frees stays for the next step.
+
+    By default Linux gives torch small pages, whose addresses no longer fit the processor's table
+    of them, and glibc hands freed pages back, to get them anew, cleared, in the next step. Changes
+    no number. Torch reads its setting when it makes its first tensor.
+    """
+    if sys.platform == "linux":
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+        if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # other C libraries have none
+            for parameter, size in KEPT_WHEN_FREED.items():
+                mallopt(parameter, size)
 
 
 class State:
@@ -226,12 +248,11 @@ def evaluate(network: Network, split: Split, device: torch.device) -> Evaluation
     In float32 whatever the training was in, so that the results are true of the stored weights.
     """
     images, labels = _on_device(split, device)
-    seeds = len(network.parameters()[0])
     losses, predictions, confidences = [], [], []
     for start in range(0, len(images), EVALUATION_BATCH):
         part = slice(start, start + EVALUATION_BATCH)
-        logits_SBC = network.logits(images[part].float().expand(seeds, -1, -1))
-        losses.append(_cross_entropy(logits_SBC, labels[part].expand(seeds, -1)))
+        logits_SBC = network.logits(images[part])
+        losses.append(_cross_entropy(logits_SBC, labels[part].expand(len(logits_SBC), -1)))
         # Classes before images: torch vectorises softmax over the last axis but one, ten
         # classes are too few to fill a vector.
         confidence_SB, prediction_SB = logits_SBC.transpose(1, 2).softmax(dim=1).max(dim=1)
@@ -277,11 +298,11 @@ class Optimizer:
         self._parameters = parameters
         self._means = [torch.zeros_like(parameter) for parameter in parameters]
         self._squares = [torch.zeros_like(parameter) for parameter in parameters]
-        self._steps = [torch.zeros((), device=parameter.device) for parameter in parameters]
+        self._steps = torch.zeros((), device=parameters[0].device)
 
     def state(self) -> list[Tensor]:
         """What it remembers from step to step."""
-        return [*self._means, *self._squares, *self._steps]
+        return [*self._means, *self._squares, self._steps]
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
@@ -302,21 +323,20 @@ class Optimizer:
                 maximize=False,
             )
         else:
-            adam(
+            self._steps += 1
+            fused = torch._fused_adamw_ if self._kind == "adamw" else torch._fused_adam_
+            fused(  # torch.optim.adam.adam prepares as long as it takes to move a small layer
                 self._parameters,
                 gradients,
                 self._means,
                 self._squares,
                 [],
-                self._steps,
-                fused=True,
-                foreach=False,
+                [self._steps] * len(gradients),
                 lr=learning_rate,
                 beta1=ADAM_BETAS[0],
                 beta2=ADAM_BETAS[1],
                 eps=ADAM_EPSILON,
                 weight_decay=self._weight_decay,
-                decoupled_weight_decay=self._kind == "adamw",
                 amsgrad=False,
                 maximize=False,
             )

@@ -49,6 +49,15 @@ def test_each_seed_computes_what_torch_nn_computes(activation, hidden):
         torch.testing.assert_close(stack.logits(pixels)[index], expected)
 
 
+@pytest.mark.parametrize("hidden", [[], [6, 5]])
+@pytest.mark.parametrize("has_onednn", [True, False])
+def test_images_that_all_seeds_share_need_no_axis_for_them(monkeypatch, hidden, has_onednn):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: has_onednn)
+    stack, pixels = network(model(hidden=hidden)), images()[0]
+
+    torch.testing.assert_close(stack.logits(pixels), stack.logits(pixels.expand(3, -1, -1)))
+
+
 def test_each_seeds_gradient_is_that_of_torch_nn_alone():
     settings = model()
     stack = network(settings).to(torch.device("cpu"))
