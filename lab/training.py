@@ -1,9 +1,6 @@
 """Fit and evaluate: tensors in, numbers out; no files, no logging."""
 
-import ctypes
 import math
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
@@ -26,10 +23,6 @@ ADAM_BETAS = (0.9, 0.999)  # Kingma and Ba 2015 (arXiv 1412.6980), as is epsilon
 ADAM_EPSILON = 1e-8
 SHUFFLE_WINDOW = 65_536  # images; bounds the memory that an epoch's order takes
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-# What <malloc.h> of glibc calls M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, and bytes; the second cannot
-# be set higher.
-KEPT_WHEN_FREED = {-1: 256 << 20, -3: 32 << 20}
 
 OnEpoch = Callable[[Epoch], None]
 
@@ -101,7 +94,6 @@ def train_stack(
     is called for the epochs before, too.
     """
     torch.set_num_threads(1)  # more threads split the sums, and the weights come out different
-    _tune_memory()
     generators = [Generator().manual_seed(seed) for seed in seeds]
     inputs = math.prod(data.train.images.shape[1:])
     network = Network.initialised(model, inputs, CLASSES, generators).to(device)
@@ -146,20 +138,6 @@ def train_stack(
         validation=validation or evaluate(network, data.validation, device),
         test=evaluate(network, data.test, device),
     )
-
-
-def _tune_memory() -> None:
-    """Large pages for large tensors, and what a step frees stays for the next step.
-
-    By default Linux gives torch small pages, whose addresses no longer fit the processor's table
-    of them, and glibc hands freed pages back, to get them anew, cleared, in the next step. Changes
-    no number. Torch reads its setting when it makes its first tensor.
-    """
-    if sys.platform == "linux":
-        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-        if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # other C libraries have none
-            for parameter, size in KEPT_WHEN_FREED.items():
-                mallopt(parameter, size)
 
 
 class State:
