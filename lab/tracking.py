@@ -206,8 +206,7 @@ class _Writer:
             if self._process:
                 self._feeder.join(timeout=1.0)
             return
-        with contextlib.suppress(KeyboardInterrupt):
-            self._finish()
+        self._finish()
 
     def _finish(self) -> None:
         report = self._next_report(STORE_PATIENCE)

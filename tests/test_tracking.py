@@ -141,6 +141,19 @@ def test_a_script_killed_while_its_run_is_written_has_not_finished(folder: Path)
     assert statuses() == [("FAILED",)]
 
 
+def test_ctrl_c_while_its_run_is_written_interrupts_a_script(folder: Path) -> None:
+    interrupt = "os.kill, (os.getpid(), signal.SIGINT)"
+    done = script(f"import threading; threading.Timer(0.3, {interrupt}).start()")
+    assert done.returncode == 130
+    assert "trained" not in done.stdout
+    for _ in range(600):
+        with contextlib.suppress(sqlite3.OperationalError):
+            if statuses() and ("RUNNING",) not in statuses():
+                break
+        time.sleep(0.1)
+    assert statuses() == [("FAILED",)]
+
+
 GOES_ON = """
 import os, signal, sys, time
 from lab import tracking
