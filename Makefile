@@ -21,6 +21,7 @@ help:  ## list the commands
 
 repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@python -m lab.params
+	@python -m lab.rwlock
 	@dvc repro
 	@python sync.py --if-configured || echo "the next run sends what is left"
 

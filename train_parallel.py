@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from lab import checkpoints, cost, params, results, runs, stacks, tracking, workers
+from lab import checkpoints, cost, params, results, runs, rwlock, stacks, tracking, workers
 from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
 from lab.errors import LabError, run_script
 from lab.params import Params
@@ -28,6 +28,7 @@ def main() -> None:
         workers.connect(options.address)
     else:
         workers.warm_up()
+    rwlock.mend()
     names = list(tree.models) if options.force else out_of_date()
     if not names:
         print("every model is up to date")
