@@ -181,6 +181,11 @@ def one_line(command: str, ended: Ended, *codes: int) -> Iterator[str]:
         yield f"{len(told)} lines tell: {ended.errors[-400:]}"
 
 
+def in_turn(values: Sequence[str], count: int) -> Iterator[str]:
+    """So many of them, from the first again after the last."""
+    return itertools.islice(itertools.cycle(values), count)
+
+
 # --- kills ---------------------------------------------------------------------------------------
 
 VICTIMS = ("everything", "group", "script", "worker", "recorder", "SIGTERM", "SIGINT")
@@ -196,7 +201,7 @@ def kills(random: random.Random, count: int) -> list[Case]:
             and (victim != "recorder" or command in ("train", "train_parallel", "compare"))
         ]
         wanted = max(1, round(share * count / sum(SHARES.values())))
-        for _, victim in zip(range(wanted), itertools.cycle(victims), strict=False):
+        for victim in in_turn(victims, wanted):
             cases.append(Case("kill", command, victim, random.uniform(0.02, 1.0)))
     return cases
 
@@ -297,10 +302,10 @@ LEAST_MEMORY = 40_000_000  # bytes
 
 
 def out_of_memory_cases(random: random.Random, count: int) -> list[Case]:
-    commands = itertools.cycle(["train", "train_parallel", "prepare", "compare", "report"])
+    commands = ["train", "train_parallel", "prepare", "compare", "report"]
     return [
         Case("out of memory", command, "the kernel kills", random.uniform(0.1, 0.9))
-        for _, command in zip(range(count), commands, strict=False)
+        for command in in_turn(commands, count)
     ]
 
 
@@ -432,10 +437,10 @@ def preloaded(place: Place, state: Path, **variables: str) -> dict[str, str]:
 
 
 def power_cuts(random: random.Random, count: int) -> list[Case]:
-    commands = itertools.cycle(["prepare", "train", "prepare", "report", "compare"])
+    commands = ["prepare", "train", "prepare", "report", "compare"]
     return [
         Case("power cut", command, "the file system stops", random.uniform(0.3, 1.0))
-        for _, command in zip(range(count), commands, strict=False)
+        for command in in_turn(commands, count)
     ]
 
 
@@ -534,10 +539,10 @@ def read_only_folder(place: Place, case: Case) -> Outcome:
 
 
 def clocks(random: random.Random, count: int) -> list[Case]:
-    commands = itertools.cycle(["prepare", "train", "compare", "report", "train_parallel"])
+    commands = ["prepare", "train", "compare", "report", "train_parallel"]
     return [
         Case("clock", command, random.choice(["-3600", "-86400", "+86400"]), random.random())
-        for _, command in zip(range(count), commands, strict=False)
+        for command in in_turn(commands, count)
     ]
 
 
@@ -664,10 +669,10 @@ def cached(place: Place, path: Path) -> Path:
 def servers(random: random.Random, count: int) -> list[Case]:
     from tests.servers import FAULTS
 
-    kinds = itertools.cycle(["nobody listens", "slow", *FAULTS])
+    kinds = ["nobody listens", "slow", *FAULTS]
     return [
         Case("tracking server", "train", kind, number=random.randint(1, 24))
-        for _, kind in zip(range(count), kinds, strict=False)
+        for kind in in_turn(kinds, count)
     ]
 
 
