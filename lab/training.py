@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import cast
 
 import numpy as np
@@ -77,6 +78,21 @@ def train_model(
         pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C shall not wait for what it ends
 
 
+@contextmanager
+def _without_denormals() -> Iterator[None]:
+    """Takes numbers below 1e-38 for zero, in this thread.
+
+    What Adam remembers of a pixel that is rarely lit fades away through them, and processors
+    compute with them so slowly that training took a tenth longer.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_without_denormals()
 def train_stack(
     model: ModelParams,
     train: TrainParams,

@@ -9,7 +9,7 @@ from lab.dataset import Prepared, Split
 from lab.params import ModelParams, TrainParams
 from lab.results import Trained
 from lab.stacks import image_steps, stacks
-from lab.training import DTYPES, batches, choose_precision, decay, train_model
+from lab.training import DTYPES, batches, choose_precision, decay, train_model, train_stack
 
 CPU = torch.device("cpu")
 MODEL = ModelParams(
@@ -65,6 +65,21 @@ def test_it_learns(data):
 @pytest.mark.parametrize("precision", DTYPES)
 def test_same_seeds_same_bytes_whatever_the_number_of_workers(data, precision):
     assert_same(train(data, workers=1, precision=precision), train(data, precision=precision))
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="this processor cannot do without")
+def test_denormal_numbers_are_zero_while_training_and_not_after(data):
+    def doubled() -> float:
+        return (2 * torch.tensor([1e-39])).item()
+
+    while_training = []
+    train(data, on_epoch=lambda epoch: while_training.append(doubled()))
+    train_stack(
+        MODEL, TRAIN, (0,), data, lambda epoch: None, device=CPU, precision="float32"
+    )  # in this thread
+
+    assert set(while_training) == {0.0}
+    assert doubled() > 0
 
 
 def test_seeds_differ_from_each_other(data):
