@@ -126,9 +126,10 @@ def train_stack(
         losses_S = torch.zeros(len(seeds), dtype=torch.float64, device=device)
         for step, chosen_SB in enumerate(batches(images, train.batch_size, generators)):
             progress = ((number - 1) * steps_per_epoch + step) / (train.epochs * steps_per_epoch)
-            images_SBD, labels_SB = _gather(images, chosen_SB), _gather(labels, chosen_SB)
-            logits_SBC = network.logits(images_SBD, DTYPES[precision], dropout=generators)
-            loss_SB = _cross_entropy(logits_SBC, labels_SB)
+            logits_SBC = network.logits(
+                _gather(images, chosen_SB), DTYPES[precision], dropout=generators
+            )
+            loss_SB = _cross_entropy(logits_SBC, _gather(labels, chosen_SB))
             # Of the mean over images, summed over seeds: no parameter belongs to two. To hand its
             # slope to `backward` would spare a sum, but import a computer algebra system (0.3 s).
             (loss_SB.sum() / loss_SB.shape[1]).backward()
