@@ -1,6 +1,7 @@
 """What more seeds, models and images cost: `python benchmarks/scaling.py`.
 
-Processor seconds of training, not wall time: they tell the work, whatever else the machine does.
+Processor seconds of training in one worker, not wall time: they tell the work, whatever else the
+machine does. (Two workers make each other a tenth slower, and that is not what a seed costs.)
 Memory is what a worker holds for itself (RssAnon); files it maps belong to the system.
 """
 
@@ -23,7 +24,7 @@ from lab.cost import Cost  # noqa: E402
 from lab.dataset import PREPARED, Prepared, Split, load_prepared  # noqa: E402
 from lab.files import write_json  # noqa: E402
 from lab.params import Params  # noqa: E402
-from lab.stacks import cores, stacks  # noqa: E402
+from lab.stacks import stacks  # noqa: E402
 
 SEEDS, MODELS, REPEATS = (1, 2, 5, 10, 20, 40), (1, 4, 16, 64), (1, 10, 100)
 ROUNDS = 5
@@ -42,7 +43,7 @@ def cpu_seconds(tree: Params, models: int) -> float:
     copies = {f"copy_{number}": tree.models[name] for number in range(models)}
     tree = tree.model_copy(update={"models": copies})
     todo = [workers.Stack(copy, seeds) for copy in copies for seeds in stacks(tree.train)]
-    done = list(workers.on_this_machine(tree, todo, cores(), lambda *_: None))
+    done = list(workers.on_this_machine(tree, todo, 1, lambda *_: None))
     for copy in copies:
         checkpoints.clear(copy)
     return sum(result.cost.cpu_seconds for _, result in done if result and result.cost)
