@@ -83,7 +83,7 @@ cluster: $(READY)  ## install Ray, for train_parallel.py --address (docs/scaling
 test-cluster: cluster  ## tests of training on a Ray cluster of two nodes on this machine
 	@python -m pytest -q -m cluster tests/test_train_parallel.py
 
-bench: $(READY)  ## measure training beside what others use (ten minutes)
+bench: $(READY)  ## measure training beside what others use (a quarter of an hour)
 	@test -x .venv/bench/bin/python || uv venv -q --python 3.11 .venv/bench
 	@uv pip sync -q --python .venv/bench/bin/python --require-hashes benchmarks/requirements.txt
 	@.venv/bench/bin/python -m benchmarks.training
