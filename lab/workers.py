@@ -8,6 +8,7 @@ processes there are, and not again when a killed one is replaced.
 import contextlib
 import functools
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -216,7 +217,7 @@ def connect(address: str) -> None:
         raise LabError("--address: needs Ray; run `make cluster`") from None
     code = {"py_modules": [str(ROOT / "lab")]}
     try:
-        ray.init(address, runtime_env=code, log_to_driver=False, logging_level="ERROR")
+        ray.init(address, runtime_env=code, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise LabError(f"--address: no Ray cluster at {address!r} ({error})") from None
 
