@@ -35,8 +35,9 @@ RESULTS = ROOT / "benchmarks/results"
 BATCH, HIDDEN, RATE = 128, 128, 0.005
 SECONDS = 2.0  # a measurement takes at least
 ROUNDS = 9
-LOOP = "training loop of train_parallel.py"  # others are compared with it,
-ALONE = "training loop, relu_128 alone"  # and with this, which trains the network of the others
+# The two that others are compared with: the default models, and the one that is others' network.
+LOOP = "training loop of train_parallel.py"
+ALONE = "training loop, relu_128 alone"
 
 Measure = Callable[[], float]  # image-steps per second
 
@@ -84,7 +85,8 @@ def ours(
 ) -> Callable[[], Measure]:
     """Ten seeds a model, in a folder of its own: checkpoints must not meet others'.
 
-    Validation after each epoch and the test are included where `evaluating`; the others do not.
+    Validation after each epoch and the test are included if `evaluating`; other contenders only
+    train.
     """
 
     def prepare() -> Measure:

@@ -81,6 +81,16 @@ def statuses() -> list[tuple[object, ...]]:
     return rows("SELECT DISTINCT status FROM runs")
 
 
+def assert_its_run_becomes(status: str) -> None:
+    """The recorder, or the one that takes its place, notes it after the script has ended."""
+    for _ in range(600):
+        with contextlib.suppress(sqlite3.OperationalError):
+            if statuses() == [(status,)]:
+                break
+        time.sleep(0.1)
+    assert statuses() == [(status,)]
+
+
 SCRIPT = """
 import os, signal, sys, time
 from lab import tracking
@@ -121,24 +131,14 @@ def test_what_ends_a_script_early_is_noted_after_it(folder: Path, number: str, s
     done = script(f"time.sleep(0.5); os.kill(os.getpid(), signal.{number}); time.sleep(99)")
     assert time.monotonic() - began < 30
     assert "trained" not in done.stdout
-    for _ in range(600):
-        with contextlib.suppress(sqlite3.OperationalError):
-            if statuses() == [(status,)]:
-                break
-        time.sleep(0.1)
-    assert statuses() == [(status,)]
+    assert_its_run_becomes(status)
 
 
 def test_a_script_killed_while_its_run_is_written_has_not_finished(folder: Path) -> None:
     """The next attempt continues the run; a finished one it would repeat."""
     kill = "os.kill, (os.getpid(), signal.SIGKILL)"
     script(f"import threading; threading.Timer(0.3, {kill}).start()")
-    for _ in range(600):
-        with contextlib.suppress(sqlite3.OperationalError):
-            if statuses() and ("RUNNING",) not in statuses():
-                break
-        time.sleep(0.1)
-    assert statuses() == [("FAILED",)]
+    assert_its_run_becomes("FAILED")
 
 
 def test_ctrl_c_while_its_run_is_written_interrupts_a_script(folder: Path) -> None:
@@ -146,12 +146,7 @@ def test_ctrl_c_while_its_run_is_written_interrupts_a_script(folder: Path) -> No
     done = script(f"import threading; threading.Timer(0.3, {interrupt}).start()")
     assert done.returncode == 130
     assert "trained" not in done.stdout
-    for _ in range(600):
-        with contextlib.suppress(sqlite3.OperationalError):
-            if statuses() and ("RUNNING",) not in statuses():
-                break
-        time.sleep(0.1)
-    assert statuses() == [("FAILED",)]
+    assert_its_run_becomes("FAILED")
 
 
 GOES_ON = """

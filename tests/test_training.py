@@ -75,9 +75,8 @@ def test_denormal_numbers_are_zero_while_training_and_not_after(data):
 
     while_training = []
     train(data, on_epoch=lambda epoch: while_training.append(doubled()))
-    train_stack(
-        MODEL, TRAIN, (0,), data, lambda epoch: None, device=CPU, precision="float32"
-    )  # in this thread
+    # In this thread, which goes on after it.
+    train_stack(MODEL, TRAIN, (0,), data, lambda epoch: None, device=CPU, precision="float32")
 
     assert set(while_training) == {0.0}
     assert doubled() > 0
