@@ -20,8 +20,8 @@ help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
-	@python -m lab.params
-	@python -m lab.rwlock
+	@python -m lab.base.params
+	@python -m lab.base.rwlock
 	@dvc repro
 	@python sync.py --if-configured || echo "the next run sends what is left"
 
@@ -32,13 +32,13 @@ test: $(READY)  ## set up, then pass the tests
 	@python -m pytest -n auto
 
 ui: $(READY)  ## open the MLflow UI on the recorded runs (port 5000, or UI_PORT=)
-	@python -m lab.tracking ui
+	@python -m lab.tracking.recording ui
 
 sync: $(READY)  ## send recorded runs to the MLflow server or DagsHub repository that is configured
 	@python sync.py
 
 dagshub: $(READY)  ## keep the data of DVC at DagsHub too (REPO=owner/name)
-	@python -m lab.remote write "$(REPO)"
+	@python -m lab.base.remote write "$(REPO)"
 
 # What follows is for the workflows: docs/pull-requests.md.
 setup: $(READY)  ## set up and do nothing
@@ -47,11 +47,11 @@ restore: $(READY)  ## lay out what DVC's cache holds of these results; the rest 
 	@dvc checkout --quiet --force --allow-missing
 
 pull: $(READY)  ## fetch DVC's data from DagsHub, if a token is set
-	@python -m lab.remote pull
+	@python -m lab.base.remote pull
 
 push: $(READY)  ## send recorded runs, and DVC's data to DagsHub, if a token is set
 	@python sync.py --if-configured || echo "the next run sends what is left"
-	@python -m lab.remote push
+	@python -m lab.base.remote push
 
 pull-request: $(READY)  ## a step of a pull request's report (STEP=collect, page, post or offer)
 	@python pull_request.py "$(STEP)"

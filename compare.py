@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lab import checkpoints, params, plots, results, runs, tracking
-from lab.comparison import Chosen, Comparison, ModelDifference, Side, findings
-from lab.dataset import (
+from lab.base import params
+from lab.base.errors import DataError, run_script, shortened
+from lab.base.files import put_back, sha256, write_bytes, write_json, write_text
+from lab.base.machine import environment_tags
+from lab.base.params import Params
+from lab.data.dataset import (
     CLASS_NAMES,
     CLASSES,
     DESCRIPTION,
@@ -16,11 +19,14 @@ from lab.dataset import (
     load_prepared,
     read_description,
 )
-from lab.errors import DataError, run_script, shortened
-from lab.files import put_back, sha256, write_bytes, write_json, write_text
-from lab.params import Params
-from lab.results import RunResults
-from lab.tracking import Dataset, Run, environment_tags
+from lab.report import plots
+from lab.results import schema as results
+from lab.results.schema import RunResults
+from lab.tracking import recording as tracking
+from lab.tracking import runs
+from lab.tracking.recording import Dataset, Run
+from lab.training import checkpoints
+from lab.verdict.comparison import Chosen, Comparison, ModelDifference, Side, findings
 
 METRICS = Path("metrics")
 BEST = Path("models/best")

@@ -2,11 +2,12 @@
 
 import functools
 
-from lab import dataset, params, sources
-from lab.dataset import DESCRIPTION, PREPARED
-from lab.errors import run_script
-from lab.files import put_back
-from lab.sources import RAW
+from lab.base import params
+from lab.base.errors import run_script
+from lab.base.files import put_back
+from lab.data import dataset, sources
+from lab.data.dataset import DESCRIPTION, PREPARED
+from lab.data.sources import RAW
 
 
 def main() -> None:

@@ -16,16 +16,17 @@ from typing import Any
 from pydantic import ValidationError
 
 import report
-from lab import github, judgement, pull_request
-from lab.document import plain
-from lab.errors import DataError, LabError, run_script
-from lab.evidence import Evidence
-from lab.files import read_bytes, write_json, write_text
-from lab.github import Api, GitHubError
-from lab.pull_request import NothingToReportError, Post, Pull, Run, Target, Whole
-from lab.report import Notes, text, verdict_line
-from lab.results import first_problem
-from lab.revisions import RevisionError, git
+from lab.base.errors import DataError, LabError, run_script
+from lab.base.files import read_bytes, write_json, write_text
+from lab.base.records import first_problem
+from lab.ci import github, pull_request
+from lab.ci.github import Api, GitHubError
+from lab.ci.pull_request import NothingToReportError, Post, Pull, Run, Target, Whole
+from lab.report import judgement
+from lab.report.document import plain
+from lab.report.evidence import Evidence
+from lab.report.page import Notes, text, verdict_line
+from lab.report.revisions import RevisionError, git
 
 REPORT = Path("report")
 PAGE, POST = REPORT / "report.md", REPORT / "post.json"
@@ -111,7 +112,7 @@ def page() -> None:
 
 
 def _judged(api: Api, pull: Pull, run: Run, evidence: Evidence) -> tuple[str, Post]:
-    from lab import pictures  # matplotlib takes most of a second to import
+    from lab.report import pictures  # matplotlib takes most of a second to import
 
     judged = judgement.judge(evidence)
     lift = pull_request.Lift() if judged.passes else pull_request.lift(api, pull, run)

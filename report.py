@@ -11,15 +11,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lab import evidence as evidence_file
-from lab import judgement, report
-from lab.document import file_names
-from lab.errors import LabError, run_script
-from lab.evidence import Evidence
-from lab.files import write_bytes, write_json, write_text
-from lab.judgement import Judgement
-from lab.report import Notes
-from lab.results import first_problem
+from lab.base.errors import LabError, run_script
+from lab.base.files import write_bytes, write_json, write_text
+from lab.base.records import first_problem
+from lab.report import evidence as evidence_file
+from lab.report import judgement
+from lab.report import page as report
+from lab.report.document import file_names
+from lab.report.evidence import Evidence
+from lab.report.judgement import Judgement
+from lab.report.page import Notes
 
 EXIT_GATE = 1  # misuse exits 2
 
@@ -43,7 +44,7 @@ def main() -> None:
 
 def collect(base: str, output: Path) -> Evidence:
     """Writes report.json: what was measured on both sides."""
-    from lab import collection  # render must not need what this needs
+    from lab.report import collection  # render must not need what this needs
 
     found = collection.collect(Path(), base or None, _progress)
     write_json(output / "report.json", found.model_dump())
@@ -54,7 +55,7 @@ def render(
     evidence: Evidence, output: Path, notes: Notes, before_pictures: str | None
 ) -> Judgement:
     """Writes report.md, report.html and the pictures, all from the same values."""
-    from lab import pictures  # matplotlib takes most of a second to import
+    from lab.report import pictures  # matplotlib takes most of a second to import
 
     judged = judgement.judge(evidence)
     drawn, files = pictures.draw(evidence, judged)

@@ -5,10 +5,10 @@ import sys
 
 from tqdm import tqdm
 
-from lab import outbox, server
-from lab.errors import LabError, run_script
-from lab.recorder import Store
-from lab.tracking import local_store, quiet_mlflow
+from lab.base.errors import LabError, run_script
+from lab.tracking import outbox, server
+from lab.tracking.recorder import Store
+from lab.tracking.recording import local_store, quiet_mlflow
 
 
 def main() -> None:

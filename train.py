@@ -2,16 +2,20 @@
 
 import argparse
 
-from lab import checkpoints, params, results, runs, tracking
-from lab.checkpoints import Checkpoints
-from lab.cost import Meter, write_cost
-from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
-from lab.errors import run_script
-from lab.files import put_back
-from lab.progress import EpochProgress
-from lab.results import Epoch
-from lab.stacks import cores, image_steps, stacks
-from lab.training import choose_device, choose_precision, train_model
+from lab.base import params
+from lab.base.errors import run_script
+from lab.base.files import put_back
+from lab.base.progress import EpochProgress
+from lab.data.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
+from lab.results import schema as results
+from lab.results.cost import Meter, write_cost
+from lab.results.schema import Epoch
+from lab.tracking import recording as tracking
+from lab.tracking import runs
+from lab.training import checkpoints
+from lab.training.checkpoints import Checkpoints
+from lab.training.loop import choose_device, choose_precision, train_model
+from lab.training.stacks import cores, image_steps, stacks
 
 
 def main() -> None:

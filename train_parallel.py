@@ -11,13 +11,19 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from lab import checkpoints, cost, params, results, runs, rwlock, stacks, tracking, workers
-from lab.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
-from lab.errors import LabError, run_script
-from lab.params import Params
-from lab.progress import EpochProgress
-from lab.tracking import Recorder
-from lab.workers import Done, Outcome, Stack
+from lab.base import params, rwlock
+from lab.base.errors import LabError, run_script
+from lab.base.params import Params
+from lab.base.progress import EpochProgress
+from lab.data.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
+from lab.parallel import workers
+from lab.parallel.workers import Done, Outcome, Stack
+from lab.results import cost
+from lab.results import schema as results
+from lab.tracking import recording as tracking
+from lab.tracking import runs
+from lab.tracking.recording import Recorder
+from lab.training import checkpoints, stacks
 
 
 def main() -> None:

@@ -7,11 +7,11 @@ margin: 0.05 percentage points.
 from pathlib import Path
 
 from benchmarks.fair_trial import accuracies
-from lab import params
-from lab.comparison import ModelDifference, Side, findings
-from lab.dataset import PREPARED, load_prepared
-from lab.files import write_json
-from lab.training import choose_device, choose_precision
+from lab.base import params
+from lab.base.files import write_json
+from lab.data.dataset import PREPARED, load_prepared
+from lab.training.loop import choose_device, choose_precision
+from lab.verdict.comparison import ModelDifference, Side, findings
 
 SEEDS, MARGIN = list(range(20)), 0.0005
 RESULTS = Path("benchmarks/results/precision.json")

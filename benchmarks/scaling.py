@@ -19,12 +19,14 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lab import checkpoints, params, workers  # noqa: E402
-from lab.cost import Cost  # noqa: E402
-from lab.dataset import PREPARED, Prepared, Split, load_prepared  # noqa: E402
-from lab.files import write_json  # noqa: E402
-from lab.params import Params  # noqa: E402
-from lab.stacks import stacks  # noqa: E402
+from lab.base import params  # noqa: E402
+from lab.base.files import write_json  # noqa: E402
+from lab.base.params import Params  # noqa: E402
+from lab.data.dataset import PREPARED, Prepared, Split, load_prepared  # noqa: E402
+from lab.parallel import workers  # noqa: E402
+from lab.results.cost import Cost  # noqa: E402
+from lab.training import checkpoints  # noqa: E402
+from lab.training.stacks import stacks  # noqa: E402
 
 SEEDS, MODELS, REPEATS = (1, 2, 5, 10, 20, 40), (1, 4, 16, 64), (1, 10, 100)
 ROUNDS = 5

@@ -22,8 +22,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import tracking
-from lab.recorder import Store
+from lab.tracking import recording as tracking
+from lab.tracking.recorder import Store
 from tests.servers import PASSWORD, USER, Proxy, mlflow_server
 
 ROUNDS = 3

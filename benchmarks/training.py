@@ -26,10 +26,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lab import checkpoints, params, workers  # noqa: E402
-from lab.dataset import PREPARED, load_prepared  # noqa: E402
-from lab.files import write_json  # noqa: E402
-from lab.params import Params  # noqa: E402
+from lab.base import params  # noqa: E402
+from lab.base.files import write_json  # noqa: E402
+from lab.base.params import Params  # noqa: E402
+from lab.data.dataset import PREPARED, load_prepared  # noqa: E402
+from lab.parallel import workers  # noqa: E402
+from lab.training import checkpoints  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results"
 BATCH, HIDDEN, RATE = 128, 128, 0.005

@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 
-from lab.errors import tell_of_interrupts
+from lab.base.errors import tell_of_interrupts
 
 tell_of_interrupts()
 if importlib.util.find_spec("safetensors") is None:

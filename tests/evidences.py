@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.evidence import Evidence
+from lab.report.evidence import Evidence
 
 WOBBLE = [-1.0, 1.0] * 5
 COMMITS = ("1" * 40, "2" * 40)  # baseline, candidate
@@ -144,7 +144,12 @@ def evidence(*models, **more) -> dict[str, Any]:
             ],
             "params_total": 1,
             "code": [
-                {"path": "lab/training.py", "added": 3, "removed": 1, "stages": ["train@relu_128"]}
+                {
+                    "path": "lab/training/loop.py",
+                    "added": 3,
+                    "removed": 1,
+                    "stages": ["train@relu_128"],
+                }
             ],
             "code_total": 1,
             "packages": [{"key": "numpy", "baseline": "2.4.0", "candidate": "2.4.1"}],

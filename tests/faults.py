@@ -231,7 +231,7 @@ def said_of_a_kill(case: Case, ended: Ended) -> Iterator[str]:
     if case.command == "dvc repro":  # whose own exit codes these are
         return
     if case.fault == "SIGINT":
-        # Before `lab.errors` is imported Python itself reports an interrupt.
+        # Before `lab.base.errors` is imported Python itself reports an interrupt.
         if ended.code not in (INTERRUPTED, -signal.SIGINT):
             yield f"Ctrl-C: exit {ended.code}: {ended.last_line}"
     elif case.fault == "SIGTERM":
@@ -259,7 +259,7 @@ def strike(project: Project, process: "subprocess.Popen[str]", victim: str) -> N
         else:
             is_recorder = victim == "recorder"
             for number, line in sorted(project.processes().items(), reverse=True):
-                if ("lab.recorder" in line) == is_recorder and number != process.pid:
+                if ("lab.tracking.recorder" in line) == is_recorder and number != process.pid:
                     os.kill(number, signal.SIGKILL)
                     break
 

@@ -35,13 +35,17 @@ from evidences import evidence, model, side
 from support import idx_bytes
 
 import compare
-from lab import collection, dataset, params, pull_request, results, revisions, sources
-from lab import evidence as evidence_file
-from lab.comparison import Chosen
-from lab.dataset import DESCRIPTION, PREPARED, Prepared, Split
-from lab.errors import LabError
-from lab.results import CURVES, MODEL_RUNS, RUNS, Epoch, Evaluation, Trained
-from lab.revisions import WorkingTree
+from lab.base import params
+from lab.base.errors import LabError
+from lab.ci import pull_request
+from lab.data import dataset, sources
+from lab.data.dataset import DESCRIPTION, PREPARED, Prepared, Split
+from lab.report import collection, revisions
+from lab.report import evidence as evidence_file
+from lab.report.revisions import WorkingTree
+from lab.results import schema as results
+from lab.results.schema import CURVES, MODEL_RUNS, RUNS, Epoch, Evaluation, Trained
+from lab.verdict.comparison import Chosen
 
 SECONDS = 10  # of computing; this machine may be busy with other things, too
 WAITING_SECONDS = 60
@@ -174,7 +178,7 @@ def json_spoilt(chance: Chance, content: bytes) -> bytes:
 
 SNIPPETS = [
     "!!python/object/apply:os.system ['touch escaped']", "!!python/name:os.system", "!!python/tuple [1]",
-    "!!python/object:lab.params.Params {}", "!!int x", "!!int ''", "!!float x", "!!bool x", "!!null x",
+    "!!python/object:lab.base.params.Params {}", "!!int x", "!!int ''", "!!float x", "!!bool x", "!!null x",
     "!!timestamp x", "!!timestamp 2001-99-99", "2001-99-99", "2001-12-14", "2001-12-14t21:59:43.10-99:99",
     "!!binary '!'", "!!binary '\u00e9'", "!!omap x", "!!omap [1]", "!!omap [{a: 1, b: 2}]", "!!pairs [1]",
     "!!set [1]", "!!set {a, a}", "!!map 1", "!!seq 1", "!!str {}", "!!merge x", "!<tag:x> 1", "!x 1", "! 1",

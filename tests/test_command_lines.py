@@ -10,8 +10,8 @@ import pytest
 from evidences import evidence, model, side
 from support import PATIENCE_SECONDS, is_one_line
 
-from lab import revisions
-from lab.revisions import Committed, RevisionError, resolve_base
+from lab.report import revisions
+from lab.report.revisions import Committed, RevisionError, resolve_base
 
 ROOT = Path(__file__).parent.parent
 LONG, BYTES = "x" * 5_000, os.fsdecode(b"\xff\xfe")
@@ -61,12 +61,16 @@ def folder(tmp_path) -> Path:
         (EVENT, {"GITHUB_EVENT_PATH": "deep.json"}, "not the JSON of an event"),
         (EVENT, {"GITHUB_EVENT_PATH": "number.json"}, "pull_request.top level"),
         (EVENT, {"GITHUB_EVENT_PATH": "options.json"}, "pull_request.base.sha"),
-        (["lab.tracking", BYTES], {}, "takes one argument"),
-        (["lab.tracking", "ui"], {"UI_PORT": "9" * 5_000}, "a port is a number"),
-        (["lab.tracking", "ui"], {"UI_PORT": "²"}, "a port is a number"),
-        (["lab.remote", "write", "../x"], {}, "must be owner/name"),
-        (["lab.remote", "write", "-a/b"], {}, "must be owner/name"),
-        (["lab.remote", "pull"], {"DAGSHUB_REPO": LONG, "DAGSHUB_USER_TOKEN": "t"}, "owner/name"),
+        (["lab.tracking.recording", BYTES], {}, "takes one argument"),
+        (["lab.tracking.recording", "ui"], {"UI_PORT": "9" * 5_000}, "a port is a number"),
+        (["lab.tracking.recording", "ui"], {"UI_PORT": "²"}, "a port is a number"),
+        (["lab.base.remote", "write", "../x"], {}, "must be owner/name"),
+        (["lab.base.remote", "write", "-a/b"], {}, "must be owner/name"),
+        (
+            ["lab.base.remote", "pull"],
+            {"DAGSHUB_REPO": LONG, "DAGSHUB_USER_TOKEN": "t"},
+            "owner/name",
+        ),
         (["sync.py"], {"MLFLOW_TRACKING_URI": "http://["}, "MLFLOW_TRACKING_URI"),
         (["sync.py"], {"MLFLOW_TRACKING_URI": "http://x:99999"}, "MLFLOW_TRACKING_URI"),
     ],

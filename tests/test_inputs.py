@@ -22,11 +22,13 @@ if sys.platform == "win32":  # limits of time and memory are Unix's own
 from inputs import BYTES, KINDS, make_valid
 
 import compare
-from lab import params, results, revisions
-from lab.comparison import Chosen
-from lab.errors import DataError, LabError, ParamsError
-from lab.files import read_bytes
-from lab.revisions import WorkingTree
+from lab.base import params
+from lab.base.errors import DataError, LabError, ParamsError
+from lab.base.files import read_bytes
+from lab.report import revisions
+from lab.report.revisions import WorkingTree
+from lab.results import schema as results
+from lab.verdict.comparison import Chosen
 
 ROOT = Path(__file__).parent.parent
 CASES = int(os.environ.get("INPUT_CASES", "100"))

@@ -301,7 +301,7 @@ def test_metrics_plots_and_dag_have_something_to_show(small):
 def test_a_slip_in_params_is_told_before_anything_is_lost(small):
     before = small.tracked()
     small.edit("learning_rate: 0.01", "learning_rat: 0.01")
-    told = small.run("python", "-m", "lab.params", code=2)
+    told = small.run("python", "-m", "lab.base.params", code=2)
     by_stage = small.run("python", "train.py", "relu_8", code=2)
 
     assert "models.relu_8.learning_rat: unknown key; got 0.01; did you mean learning_rate?" in told

@@ -186,8 +186,8 @@ RECORD_AND_SYNC = """
 import os
 import requests
 import sync
-from lab.errors import LabError
-from lab.tracking import Run, recording
+from lab.base.errors import LabError
+from lab.tracking.recording import Run, recording
 with recording(Run(name="one", tags={"a": "b"})) as recorder:
     recorder.metrics({"accuracy": 0.5})
 for status in (401, 500, 200):

@@ -126,7 +126,7 @@ def test_rendering_needs_only_the_packages_that_are_installed_for_it():
     makefile = (ROOT / "Makefile").read_text()
     named = set(re.search(r"^RENDERING := (.*)$", makefile, re.MULTILINE)[1].split("|"))
     script = (
-        "import sys, importlib.metadata as m; import pull_request, lab.pictures;"
+        "import sys, importlib.metadata as m; import pull_request, lab.report.pictures;"
         "found = m.packages_distributions();"
         "print(*{d for n in sys.modules for d in found.get(n, [])})"
     )

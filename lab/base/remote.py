@@ -1,0 +1,95 @@
+"""DVC's remote at DagsHub: written by `make dagshub`, used by CI when a token is there.
+
+CI gives the remote to DVC in memory, so the token reaches no file of a machine that others may use.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+
+from lab.base.errors import LabError, run_script, shortened
+from lab.tracking.server import DAGSHUB_REPO, TOKEN_VARIABLES
+
+NAME = "dagshub"
+USAGE = "usage: python -m lab.base.remote write OWNER/NAME | pull | push"
+
+
+def main() -> None:
+    """Writes the remote, or moves data and cached runs; without a token it moves nothing.
+
+    Raises:
+        LabError: the command or the repository's name is wrong.
+    """
+    match sys.argv[1:]:
+        case ["write", repository]:
+            write(repository)
+        case ["pull" | "push" as direction]:
+            transfer(direction)
+        case _:
+            raise LabError(USAGE)
+
+
+def write(repository: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Makes DagsHub the default remote; a token goes to the file that git ignores.
+
+    Raises:
+        LabError: the name is not `owner/name`.
+    """
+    from dvc.repo import Repo  # takes a second to import
+
+    remote = {"url": _url(repository, environment)}
+    with Repo() as repo:
+        with repo.config.edit("repo") as config:
+            config["remote"][NAME] = remote
+            config["core"]["remote"] = NAME
+        print(f".dvc/config: remote {NAME} is {remote['url']}")
+        if token := _token(environment):
+            with repo.config.edit("local") as config:
+                config["remote"][NAME] = _login(token)
+            print(".dvc/config.local: the token from the environment; git ignores this file")
+        else:
+            print(f"set {TOKEN_VARIABLES[0]} and repeat this to use it from here")
+
+
+def transfer(direction: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Moves what `dvc.lock` names between DVC's cache and DagsHub; a failure is one line.
+
+    What cannot be pulled is computed again, so nothing here is worth stopping for.
+
+    Raises:
+        LabError: the name of the repository is not `owner/name`.
+    """
+    repository, token = environment.get("DAGSHUB_REPO", "").strip(), _token(environment)
+    if not repository or not token:
+        return
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    remote = {"url": _url(repository, environment), **_login(token)}
+    try:
+        with Repo(config={"remote": {NAME: remote}}) as repo:
+            count = (repo.fetch if direction == "pull" else repo.push)(remote=NAME)
+    except (DvcException, OSError) as error:
+        said = shortened(str(error).replace(token, "***"), 160)
+        print(f"DagsHub: nothing or not all was {direction}ed ({type(error).__name__}: {said})")
+    else:
+        print(f"DagsHub: {count} files {direction}ed")
+
+
+def _url(repository: str, environment: Mapping[str, str]) -> str:
+    if not DAGSHUB_REPO.fullmatch(repository):
+        raise LabError(f"REPO: must be owner/name; got {repository[:60]!r}; correct it")
+    host = environment.get("DAGSHUB_CLIENT_HOST", "https://dagshub.com").rstrip("/")
+    return f"{host}/{repository}.dvc"
+
+
+def _login(token: str) -> dict[str, str]:
+    return {"auth": "basic", "user": token, "password": token}  # as DagsHub's own client does
+
+
+def _token(environment: Mapping[str, str]) -> str:
+    return next((environment[name] for name in TOKEN_VARIABLES if environment.get(name)), "")
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,1 @@
+"""The steps of a pull request: GitHub, CML, the comment, the check."""

@@ -1,0 +1,1 @@
+"""The examples: where they come from, how they are split, kept and described. Makes numbers."""

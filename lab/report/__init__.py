@@ -1,0 +1,1 @@
+"""Evidence of two revisions, the judgement of it, and the page that shows both."""

@@ -1,0 +1,92 @@
+"""What a stage cost: kept out of `metrics/`, because time is never the same twice."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lab.base.files import sha256, write_json
+
+COSTS = Path("report/costs")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of wall clock and processor, and the largest memory of a process."""
+
+    started: float  # seconds since 1970
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+
+
+def joined(parts: Sequence[Cost | None]) -> Cost | None:
+    """What several workers took together: wall time from the first start to the last end."""
+    known = [part for part in parts if part]
+    if len(known) < len(parts):
+        return None
+    started = min(part.started for part in known)
+    return Cost(
+        started=started,
+        wall_seconds=max(part.started + part.wall_seconds for part in known) - started,
+        cpu_seconds=sum(part.cpu_seconds for part in known),
+        peak_memory_bytes=max(part.peak_memory_bytes for part in known),
+    )
+
+
+class Meter:
+    """Measures the `cost` of what happens between entering and leaving, all threads counted."""
+
+    cost: Cost
+
+    def __enter__(self) -> Self:
+        self._started = time.time()
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.cost = Cost(
+            started=self._started,
+            wall_seconds=time.perf_counter() - self._wall,
+            cpu_seconds=time.process_time() - self._cpu,
+            peak_memory_bytes=_peak_memory_bytes(),
+        )
+
+
+def write_cost(model: str, cost: Cost | None, image_steps: int, run_file: Path) -> dict[str, float]:
+    """Writes `report/costs/MODEL.json`, tied to the results it belongs to by their SHA-256.
+
+    Args:
+        model: its name.
+        cost: of the training; None when it went on after an interruption, which nobody measured.
+        image_steps: images seen, summed over seeds and epochs.
+        run_file: the model's `metrics/runs/MODEL.json`.
+    """
+    if not cost:
+        return {}
+    values = {
+        "wall_seconds": cost.wall_seconds,
+        "cpu_seconds": cost.cpu_seconds,
+        "image_steps_per_second": image_steps / cost.wall_seconds,
+        "peak_memory_bytes": cost.peak_memory_bytes,
+    }
+    write_json(COSTS / f"{model}.json", {**values, "results_sha256": sha256(run_file.read_bytes())})
+    return values
+
+
+def _peak_memory_bytes() -> int:
+    """The process's largest resident size; 0 where the system does not tell (Windows)."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB

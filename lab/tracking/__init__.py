@@ -1,0 +1,1 @@
+"""Runs in MLflow: recorded locally, mirrored to a server."""

@@ -1,0 +1,149 @@
+"""A training as MLflow runs: names, params, tags, metrics, notes."""
+
+from collections.abc import Mapping, Sequence
+
+from lab.base.files import sha256
+from lab.base.machine import environment_tags
+from lab.base.params import Params
+from lab.data.dataset import Description
+from lab.results.schema import CurvePoint, Epoch, RunResults, Scores
+from lab.tracking.recording import Dataset, Recorder, Run
+from lab.training import checkpoints
+
+
+def training_run(params: Params, model: str, data: Description, group: str = "") -> Run:
+    """A model's run with one nested run per seed, as it stands before training.
+
+    Runs of one `train_parallel.py` share their `group`.
+    """
+    settings = {
+        **params.models[model].model_dump(),
+        **params.train.model_dump(),
+        "validation_size": params.dataset.validation_size,
+        "split_seed": params.dataset.split_seed,
+    }
+    tags = {
+        "model": model,
+        "stage": f"train@{model}",
+        "data_sha256": data.train.sha256,
+        **({"group": group} if group else {}),
+        **environment_tags(),
+    }
+    dataset = Dataset(name=data.name, digest=data.train.sha256, context="training")
+    seeds = params.train.seeds
+    return Run(
+        name=model,
+        params=settings,
+        tags={**tags, "seeds": ", ".join(map(str, seeds))},
+        note=(
+            f"**{model}** on {data.name}, {len(seeds)} seeds. Metrics are means over seeds; "
+            "`spread/..._sd` is their standard deviation, `_low` and `_high` the 95 % interval. "
+            "The seeds are nested below.\n\nReproduce: "
+            f"`git checkout {tags.get('git_commit', '')}` and `dvc repro train@{model}`"
+        ),
+        dataset=dataset,
+        children=[
+            Run(
+                name=seed_name(model, seed),
+                params={**settings, "seed": seed},
+                tags={**tags, "seed": str(seed)},
+                dataset=dataset,
+            )
+            for seed in seeds
+        ],
+        fingerprint=_fingerprint(params, [model], data),
+        # Deleted last, so an earlier attempt may have finished its run, but not its stage.
+        is_again=checkpoints.exist(model),
+    )
+
+
+def group_of(params: Params, data: Description) -> str:
+    """The tag that joins the runs of a `train_parallel.py`, also when it takes two attempts."""
+    return _fingerprint(params, list(params.models), data)[:12]
+
+
+def _fingerprint(params: Params, models: Sequence[str], data: Description) -> str:
+    parts = [checkpoints.fingerprint(params, model, data) for model in models]
+    return sha256(f"{models} {parts} {params.train.seeds} {data.test.sha256}".encode())
+
+
+def group_run(params: Params, models: Sequence[str], data: Description, group: str) -> Run:
+    """The run that stands for one `train_parallel.py`."""
+    return Run(
+        name="train_parallel",
+        params={**params.train.model_dump(), "models": ", ".join(models)},
+        tags={"stage": "train_parallel", "group": group, **environment_tags()},
+        note=(
+            f"Models trained together: {', '.join(f'**{model}**' for model in models)}. Their runs "
+            f"have the same group: search for `tags.group = '{group}'`."
+        ),
+        dataset=Dataset(name=data.name, digest=data.train.sha256, context="training"),
+        fingerprint=f"train_parallel {group}",
+    )
+
+
+def seed_name(model: str, seed: int) -> str:
+    """The name of one seed's run.
+
+    >>> seed_name("relu_128", 3)
+    'relu_128 seed 3'
+    """
+    return f"{model} seed {seed}"
+
+
+def log_epoch(recorder: Recorder, model: str, epoch: Epoch) -> None:
+    """Sends one epoch of some seeds to their runs."""
+    for index, seed in enumerate(epoch.seeds):
+        values = {
+            "train_loss": float(epoch.train_loss_S[index]),
+            "validation_loss": float(epoch.validation_loss_S[index]),
+            "validation_accuracy": float(epoch.validation_accuracy_S[index]),
+        }
+        recorder.metrics(values, step=epoch.number, child=seed_name(model, seed))
+
+
+def log_results(
+    recorder: Recorder, run: RunResults, curve: list[CurvePoint], cost: Mapping[str, float]
+) -> None:
+    """Sends the final numbers: spreads and costs to the model's run, single values to its seeds."""
+    recorder.tags({"device": run.device, "precision": run.precision})
+    on_curve = set()
+    for point in curve:
+        values = {
+            f"spread/{key}" if key.endswith("_sd") else key: value
+            for key, value in point._asdict().items()
+            if value is not None
+        }
+        recorder.metrics(values, step=int(values.pop("epoch")))
+        on_curve |= set(values)
+    last = curve[-1].epoch
+    final = {
+        **spreads("validation", run.validation),
+        **spreads("test", run.test),
+        **{f"cost/{key}": value for key, value in cost.items()},
+    }
+    recorder.metrics({key: final[key] for key in final if key not in on_curve}, step=last)
+    for index, seed in enumerate(run.seeds):
+        values = {
+            "test_accuracy": run.test.accuracy.per_seed[index],
+            "test_loss": run.test.loss.per_seed[index],
+            "test_calibration_error": run.test.calibration_error.per_seed[index],
+        }
+        recorder.metrics(values, step=last, child=seed_name(run.model, seed))
+
+
+def spreads(split: str, scores: Scores) -> dict[str, float]:
+    """Mean, sd and 95 % interval of each score over seeds, as metric names.
+
+    MLflow's UI folds what stands before a slash into a section of its own, below the means.
+    """
+    metrics = {}
+    for score, spread in scores:
+        metrics[f"{split}_{score}"] = spread.mean
+        if spread.sd is not None:
+            metrics[f"spread/{split}_{score}_sd"] = spread.sd
+        interval = spread.interval()
+        if interval is not None:
+            name = f"spread/{split}_{score}"
+            metrics[f"{name}_low"], metrics[f"{name}_high"] = interval
+    return metrics

@@ -1,0 +1,1 @@
+"""How a model is trained: stacks of seeds, loop, optimizer, checkpoints. Makes numbers."""

@@ -1,0 +1,1 @@
+"""Differences, intervals and verdicts: arrays in, values out."""

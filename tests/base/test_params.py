@@ -1,0 +1,146 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import ROOT
+
+from lab.base import params
+from lab.base.errors import ParamsError
+
+DEFAULTS = (ROOT / "params.yaml").read_text()
+
+
+def refusal(old: str, new: str) -> str:
+    assert old in DEFAULTS
+    with pytest.raises(ParamsError) as caught:
+        params.parse(DEFAULTS.replace(old, new, 1).encode(), "params.yaml")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_repositorys_own_params_are_valid():
+    tree = params.parse(DEFAULTS.encode(), "params.yaml")
+
+    assert list(tree.models) == ["relu_128", "linear_64"]
+    assert tree.train.seeds == list(range(10))
+
+
+# where, rule, value got, what to do
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "learning_rate:",
+            "learning_rat:",
+            "params.yaml: models.relu_128.learning_rat: unknown key; got 0.005; "
+            "did you mean learning_rate? (and 1 more)",
+        ),
+        (
+            "compare:",
+            "zzz: 1\ncompare:",
+            "params.yaml: zzz: unknown key; got 1; remove it",
+        ),
+        (
+            "    dropout: 0.0          # fraction of hidden units dropped while training\n",
+            "",
+            "params.yaml: models.relu_128.dropout: missing key; add it",
+        ),
+        (
+            "learning_rate: 0.005",
+            'learning_rate: "0.005"',
+            "params.yaml: models.relu_128.learning_rate: must be a number; got '0.005'; "
+            "correct the value",
+        ),
+        (
+            "hidden: [128]",
+            "hidden: [-128]",
+            "params.yaml: models.relu_128.hidden.0: input should be greater than or equal to 1; "
+            "got -128; correct the value",
+        ),
+        (
+            "activation: relu ",
+            "activation: rulu ",
+            "params.yaml: models.relu_128.activation: input should be 'linear', 'relu', 'tanh' or "
+            "'gelu'; got 'rulu'; correct the value",
+        ),
+        (
+            "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]",
+            "[]",
+            "params.yaml: train.seeds: list should have at least 1 item after validation, not 0; "
+            "got []; correct the value",
+        ),
+        (
+            "[0, 1, 2,",
+            "[0, 1, 1,",
+            "params.yaml: train.seeds: seeds must differ, but 1 stands twice; remove one",
+        ),
+        (
+            "linear_64:",
+            "a.b:",
+            "params.yaml: models.a.b: a model's name takes letters, digits, _ and - (64 at most); "
+            "got 'a.b'; rename it",
+        ),
+        (
+            "linear_64:",
+            "RELU_128:",
+            "params.yaml: models relu_128 and RELU_128 differ only in upper and lower case; "
+            "rename one",
+        ),
+        ("epochs: 5", "epochs: 5.5", "params.yaml: train.epochs: must be a whole number; got 5.5; "
+                                     "correct the value"),
+        ("epochs: 5", "epochs: true", "params.yaml: train.epochs: must be a whole number; "
+                                      "got True; correct the value"),
+        ("margin: 0.001", "margin: .nan", "params.yaml: compare.margin: must be a finite number; "
+                                          "got nan; correct the value"),
+        ("hidden: [128]", "hidden: &a [128]", "params.yaml:16:13: not valid YAML: anchors (&) "
+                                              "are not read, write the values out; mend that line"),
+        ("epochs: 5", "epochs: [5", "params.yaml:11:13: not valid YAML: expected ',' or ']', "
+                                    "but got ':'; mend that line"),
+    ],
+)  # fmt: skip
+def test_each_slip_is_told_in_one_line(old, new, message):
+    assert refusal(old, new) == message
+
+
+def test_a_key_given_twice_is_refused():
+    assert 'duplicate key "epochs"' in refusal("  epochs: 5", "  epochs: 5\n  epochs: 6")
+
+
+def test_numbers_are_read_as_dvc_reads_them():
+    # YAML 1.1 readers (PyYAML) take 1e-3 for text, DVC takes it for a number.
+    text = DEFAULTS.replace("learning_rate: 0.005", "learning_rate: 1e-3", 1)
+
+    assert params.parse(text.encode(), "p").models["relu_128"].learning_rate == 0.001
+
+
+def test_an_unknown_model_is_told_with_the_known_ones():
+    tree = params.parse(DEFAULTS.encode(), "params.yaml")
+
+    with pytest.raises(ParamsError, match=r"unknown model; got 'resnet'; use one of relu_128, lin"):
+        tree.model("resnet")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xfe\x00", b"- a\n- b\n", b"null", b"a" * 2_000_000, b"[" * 5_000, b"%YAML 9.9"],
+)
+def test_what_is_not_params_at_all_is_refused(content):
+    with pytest.raises(ParamsError):
+        params.parse(content, "params.yaml")
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(ParamsError, match=r"no such file; run from the repository's root"):
+        params.load(tmp_path / "params.yaml")
+
+
+@given(st.integers(0, len(DEFAULTS) - 1), st.text(max_size=6), st.integers(0, 12))
+def test_any_edit_is_either_valid_or_refused_in_one_line(position, inserted, removed):
+    text = DEFAULTS[:position] + inserted + DEFAULTS[position + removed :]
+    message = ""
+    try:
+        params.parse(text.encode(errors="surrogatepass"), "params.yaml")
+    except ParamsError as error:
+        message = str(error)
+    assert message == "" or message.startswith("params.yaml")
+    assert len(message) < 500

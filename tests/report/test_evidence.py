@@ -1,0 +1,328 @@
+"""A report.json from a stranger: refused in one line, or shown without doing anything."""
+
+import json
+import os
+import random
+import re
+from html.parser import HTMLParser
+
+import pytest
+from evidences import evidence, flips, image, model, shifted, side
+from markdown_it import MarkdownIt
+
+import report as script
+from lab.base.errors import DataError
+from lab.report import page as report
+from lab.report.evidence import MAX_BYTES, Evidence, parse, read
+from lab.report.judgement import judge
+from lab.report.page import MAX_CHARACTERS, Notes
+
+CASES = int(os.environ.get("REPORT_CASES", "10000"))
+PARTS = 8  # spread over the workers
+
+# Each holds EVIL, so that a test can look for it outside of code.
+HOSTILE = [
+    "EVIL @everyone @org/team",
+    "EVIL #1 GH-1 owner/repo#2 " + "a" * 40,
+    "EVIL https://evil.example www.evil.example a@evil.example mailto:a@b.cc",
+    "EVIL :tada: $x^2$ $`x`$ \\(x\\)",
+    "<script>alert('EVIL')</script>",
+    "<img src=x onerror=alert(1)> EVIL <!-- --> --> </details> </code> ]]>",
+    "[EVIL](javascript:alert(1)) ![EVIL](http://evil.example/x.png) [EVIL]: http://evil.example",
+    "`EVIL` ``EVIL`` ```\nEVIL\n```",
+    "a|EVIL|b\\|c \\",
+    "\n\n# EVIL\n\n- [ ] EVIL\n> EVIL\n| EVIL |\n---",
+    "EVIL\x00\x07\x1b[31mred\x1b[0m\x7f\x85",
+    "EVIL\u202e\u2066\u200b\u200d\ufeff\u00ad\u2028\u2029\u00a0\ue000\U000e0041",
+    "EVIL" + "\u0300" * 300,
+    "EVIL\U0010ffff\ufdd0 ＠everyone ｗｗｗ．evil．example",
+    '" onmouseover="alert(1)" EVIL \'',
+    "&lt;EVIL&gt; &#64;EVIL &amp;",
+    "EVIL" * 100,
+    "   ",
+    "",
+    "../../EVIL",
+    "/etc/EVIL",
+]
+NAMES = ["..", ".", "-EVIL", "www.EVIL.example", "EVIL.png", "__EVIL__", "EVIL" * 16]
+NUMBERS = [0, 1, -1, 0.5, 1e-300, 1e18, 1e19, 2**31, 2**63, 10**40, -0.0, 1e400, True]
+OTHERS = [None, [], {}, [[]], [[[[]]]], {"EVIL": 1}]
+
+
+def whole() -> dict[str, object]:
+    """Evidence that has something of everything."""
+    return evidence(
+        model("relu_128", side(0.98, seeds=[0, 1, 2]), side(0.97, seeds=[0, 1, 2])),
+        model("other", side(0.97, seeds=[0, 1, 2], cost=False), side(0.96, seeds=[3, 4, 5])),
+        model("lost", None, side(seeds=[0, 1]), candidate_missing="it is missing"),
+        {
+            **model("old", side(0.98, seeds=[0]), side(0.97, seeds=[0])),
+            "stale": ["train@old: lab/x.py changed"],
+        },
+        images=[image(), image(9, "other")],
+        flips=[flips(), flips("other", missing="not in the cache")],
+    )
+
+
+WHOLE = whole()
+WHOLE_TEXT = json.dumps(WHOLE)
+
+
+def places(tree: object, at: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    found = [at] if at else []
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            found += places(value, (*at, key))
+    if isinstance(tree, list):
+        for index, value in enumerate(tree):
+            found += places(value, (*at, index))
+    return found
+
+
+# A leaf of a long list of numbers is as good as any other; names of fields are not.
+PLACES = [
+    place
+    for place in places(WHOLE)
+    if sum(isinstance(step, int) and step > 1 for step in place) == 0
+]
+
+
+def got(tree: object, place: tuple[object, ...]) -> object:
+    for step in place:
+        tree = tree[step]  # type: ignore[index]
+    return tree
+
+
+# Where any text at all is valid.
+TEXTS = [
+    place
+    for place in PLACES
+    if {"reasons", "stale", "machine", "stages", "changes", "uncommitted", "packages"} & {*place}
+    and isinstance(got(WHOLE, place), str | None)
+]
+
+
+def put(tree: dict[str, object], place: tuple[object, ...], value: object) -> None:
+    for step in place[:-1]:
+        tree = tree[step]  # type: ignore[index, assignment]
+    tree[place[-1]] = value  # type: ignore[index]
+
+
+def mutated(chance: random.Random) -> bytes:
+    """The whole evidence with one to three things wrong with it."""
+    tree = json.loads(WHOLE_TEXT)
+    for _ in range(chance.choice([1, 1, 1, 2, 3])):
+        place = chance.choice(TEXTS if chance.random() < 0.5 else PLACES)
+        try:
+            old = got(tree, place)
+            if not isinstance(got(tree, place[:-1]), dict | list):
+                continue
+        except (KeyError, IndexError, TypeError):
+            continue  # an earlier mutation took it away
+        if isinstance(old, str) and chance.random() < 0.8:
+            new: object = chance.choice(HOSTILE + NAMES)
+        elif isinstance(old, int | float) and chance.random() < 0.8:
+            new = chance.choice(NUMBERS)
+        elif isinstance(old, list) and old and chance.random() < 0.5:
+            new = old * chance.choice([0, 2, 30])
+        elif old is None and chance.random() < 0.8:
+            new = chance.choice(HOSTILE + NAMES)
+        else:
+            new = chance.choice(HOSTILE + NAMES + NUMBERS + OTHERS)
+        put(tree, place, new)
+    content = json.dumps(tree).encode()
+    if chance.random() < 0.1:
+        position, length = chance.randrange(len(content)), chance.randrange(1, 9)
+        noise = chance.randbytes(chance.randrange(6))
+        content = content[:position] + noise + content[position + length :]
+    if chance.random() < 0.02:
+        content = content[: chance.randrange(len(content))]
+    return content
+
+
+ALLOWED_TAGS = [
+    r"<!-- fair-trial report -->",
+    r"<details><summary>[A-Za-z, ()]+</summary>",
+    r"</details>",
+]
+
+
+def check_markdown(text: str) -> None:
+    assert len(text) <= MAX_CHARACTERS
+    assert text.replace("\n", " ").isprintable()  # no control, bidi or zero-width character
+    bare = re.sub(r"^```text\n.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    bare = re.sub(r"`[^`\n]*`", "", bare)
+    for tag in ALLOWED_TAGS:
+        bare = re.sub(tag, "", bare)
+    bare = bare.replace("\\<", "")
+    for sign in ("EVIL", "evil", "`", "<", "@", "http", "www", "](", "#1", "GH-", "tada"):
+        assert sign not in bare, sign
+
+
+def check_parsed_markdown(text: str) -> None:
+    """As a Markdown reader sees it: strange text in code alone, no link, no picture."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    flat = [inner for token in tokens for inner in (token, *(token.children or []))]
+    for token in flat:
+        assert token.type not in ("link_open", "image", "html_inline"), token
+        if token.type == "html_block":
+            assert any(re.fullmatch(tag, token.content.strip()) for tag in ALLOWED_TAGS), token
+        if token.type == "text":
+            assert "EVIL" not in token.content
+    for table in text.split("\n\n"):
+        if table.startswith("|"):  # no cell more than the header has
+            rows = [re.split(r"(?<!\\)\|", row) for row in table.strip().splitlines()]
+            assert len({len(row) for row in rows}) == 1
+
+
+class Page(HTMLParser):
+    """Checks a page while it is read."""
+
+    TAGS = re.compile(
+        "html|head|meta|title|style|body|h1|h2|p|ul|li|div|table|thead|tbody|tr|th|td|pre|code|"
+        "strong|details|summary|picture|source|img"
+    )
+    ATTRIBUTES = re.compile("lang|charset|name|content|http-equiv|class|media|srcset|src|alt")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert self.TAGS.fullmatch(tag)
+        for name, value in attrs:
+            assert self.ATTRIBUTES.fullmatch(name)
+            assert "EVIL" not in (value or "")
+        if tag not in ("meta", "img", "source"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "EVIL" in data:
+            assert self.open[-1] in ("code", "pre")
+
+
+def check_html(text: str) -> None:
+    page = Page()
+    page.feed(text)
+    page.close()
+    assert page.open == []
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_mutated_evidence_is_refused_in_one_line_or_shown_as_text(part):
+    chance = random.Random(part)
+    shown = 0
+    for number in range(CASES // PARTS):
+        try:
+            found = parse(mutated(chance), "report.json")
+        except DataError as error:
+            message = str(error)
+            assert message.startswith("report.json: ")
+            assert len(message) < 600
+            assert message.isprintable()
+            continue
+        shown += 1
+        judged = judge(found)
+        text = report.text(found, judged, [], Notes(), None)
+        check_markdown(text)
+        if number % 25 == 0:
+            check_parsed_markdown(text)
+            check_html(report.hypertext(found, judged, [], Notes(), {}))
+    assert shown > CASES // PARTS // 4  # the mutations are not all refused
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_drawn_and_written_stays_in_the_output_folder(seed, tmp_path):
+    chance = random.Random(f"drawn {seed}")
+    usual = [f"{name}{kind}.png" for name in ("differences", "curves", "confusion", "images")
+             for kind in ("", "-dark")] + ["report.md", "report.html"]  # fmt: skip
+    drawn = 0
+    while drawn < 3:
+        try:
+            found = parse(mutated(chance), "report.json")
+        except DataError:
+            continue
+        drawn += 1
+        script.render(found, tmp_path / "out", Notes(), "")
+
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+        assert {path.name for path in (tmp_path / "out").iterdir()} <= set(usual)
+        check_html((tmp_path / "out" / "report.html").read_text())
+
+
+# --- whole files ---------------------------------------------------------------------------------
+
+
+def refusal(content: bytes) -> str:
+    with pytest.raises(DataError) as caught:
+        parse(content, "report.json")
+    return str(caught.value)
+
+
+def test_more_than_20_mebibytes_are_refused_unread(tmp_path):
+    path = tmp_path / "report.json"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+
+    with pytest.raises(DataError, match=r"report\.json: at most 20,971,520 bytes; got more"):
+        read(path)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(DataError, match=r"no such file; run `python report\.py collect`"):
+        read(tmp_path / "report.json")
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"models":['])
+def test_deep_nesting_is_refused(opening):
+    assert "recursion limit" in refusal(opening * 200_000)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_none_are_refused(number):
+    content = json.dumps(WHOLE).replace('"margin": 0.001', f'"margin": {number}', 1)
+
+    assert refusal(content.encode()).startswith("report.json: margin: ")
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", "a b", "", "a" * 65, "a\n", "ä", "a`"])
+def test_names_that_are_none_are_refused(name):
+    assert "models.0.name" in refusal(json.dumps({**WHOLE, "models": [model(name)]}).encode())
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"schema_version": 2}, "schema_version"),
+        ({"extra": 1}, "extra"),
+        ({"class_names": ["a", "b"]}, "confusion needs 2 rows"),
+        ({"models": [model("a"), model("a")]}, "entries must differ"),
+        ({"images": [image(label=10)]}, "a class of an image must be below 10"),
+        ({"images": [image()] * 13}, "images"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(change, where):
+    assert where in refusal(json.dumps({**WHOLE, **change}).encode())
+
+
+def test_a_thousand_models_fit_on_the_page():
+    models = [{**shifted(0.002, 0.001, f"model_{number:057d}")} for number in range(1_000)]
+    stages = [{"name": "\x00" * 400, "state": "ran", "reasons": ["\x00" * 400] * 200}] * 1_000
+    found = Evidence.model_validate(evidence(*models, stages=stages))
+    text = report.text(found, judge(found), [], Notes(), "")
+
+    check_markdown(text)
+    assert "Lists were shortened here; `report.html` and `report.json` hold more." in text
+    assert "… and " in text
+
+
+def test_folded_parts_are_shortened_first():
+    models = [shifted(0.002, 0.001, f"model_{number}") for number in range(60)]
+    found = Evidence.model_validate(evidence(*models))
+    text = report.text(found, judge(found), [], Notes(), "")
+
+    assert all(f"| `model_{number}` | 97.00" in text for number in range(60))
+    assert "Lists were shortened here" in text

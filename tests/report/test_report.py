@@ -1,0 +1,306 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from evidences import evidence, flips, made, model, shifted, side
+from support import ROOT
+
+import report as script
+from lab.report import page as report
+from lab.report.document import Picture
+from lab.report.evidence import Evidence
+from lab.report.judgement import judge, seeds_needed
+from lab.report.page import Notes
+
+GOLDEN = ROOT / "tests/golden"
+PICTURES = [Picture("differences", "Differences"), Picture("images", "Images")]
+
+
+def written(given: Evidence, notes: Notes | None = None, pictures: str | None = "") -> str:
+    return report.text(given, judge(given), PICTURES, notes or Notes(), pictures)
+
+
+def two_seeds():
+    return model("relu_128", side(0.98, seeds=[0, 1]), side(0.97, seeds=[0, 1]))
+
+
+def changed(given, **more):
+    """The evidence with fields of `candidate` or `baseline` replaced."""
+    for section, values in more.items():
+        given[section] = {**given[section], **values}
+    return Evidence.model_validate(given)
+
+
+STALE_STAGE = {
+    "name": "train@relu_128",
+    "state": "stale",
+    "reasons": ["lab/training/loop.py changed"],
+}
+NOTHING = {"params": [], "params_total": 0, "code": [], "code_total": 0, "packages": [],
+           "packages_total": 0}  # fmt: skip
+LOST = "metrics/runs/relu_128.json is missing"
+
+# Every verdict, and every thing that may be missing.
+CASES = {
+    "improved": lambda: made(shifted(0.005, 0.0005), shifted(0.0001, 0.0005, "linear_64")),
+    "regressed": lambda: made(shifted(-0.005, 0.0005)),
+    "equivalent": lambda: made(shifted(0.0001, 0.0005)),
+    "real_but_small": lambda: made(shifted(0.0009, 0.0005)),
+    "cannot_tell": lambda: made(shifted(0.0005, 0.003)),
+    "two_seeds": lambda: made(two_seeds()),
+    "other_seeds": lambda: made(
+        model("relu_128", side(0.975, seeds=range(10)), side(0.97, seeds=range(20, 25)))
+    ),
+    "identical": lambda: made(
+        model("relu_128", side(), side()),
+        changes=NOTHING,
+        images=[],
+        flips=[{**flips(), "mended": 0, "broken": 0, "otherwise": 0}],
+        stages=[{"name": "prepare", "state": "unchanged", "reasons": []}],
+    ),
+    "new_and_removed": lambda: made(
+        model("wide", side()), model("old", baseline=side(cost=False)), images=[], flips=[]
+    ),
+    "renamed": lambda: made(model("wide", side(), side(), renamed_from="narrow")),
+    "candidate_missing": lambda: made(
+        model("relu_128", None, side(), candidate_missing=LOST), images=[], flips=[]
+    ),
+    "no_baseline": lambda: changed(
+        evidence(
+            model("relu_128", side(cost=False), None, baseline_missing="it cannot be reproduced"),
+            images=[],
+            flips=[],
+            baseline_data=None,
+        ),
+        baseline={
+            "origin": "none",
+            "reasons": [LOST, "reproducing it failed: no pipeline"],
+            "trunk": None,
+            "behind": None,
+            "named": "v1",
+        },
+    ),
+    "reproduced": lambda: changed(
+        evidence(shifted(0.005, 0.0005)),
+        baseline={
+            "origin": "reproduced",
+            "reasons": ["train@relu_128: lab/training/loop.py changed"],
+        },
+    ),
+    "stale": lambda: made(
+        {**shifted(0.005, 0.0005), "stale": ["train@relu_128: lab/training/loop.py changed"]},
+        stages=[STALE_STAGE],
+    ),
+    "committed_stale": lambda: changed(
+        evidence(shifted(0.005, 0.0005)),
+        candidate={"committed_stale": ["train@relu_128: models.relu_128.dropout 0 → 0.1"]},
+    ),
+    "other_test_set": lambda: made(
+        shifted(0.005, 0.0005),
+        baseline_data={**evidence()["baseline_data"], "name": "KMNIST",
+                       "test": {**evidence()["baseline_data"]["test"], "sha256": "d" * 64}},
+    ),
+    "other_split": lambda: made(
+        shifted(0.005, 0.0005),
+        baseline_data={**evidence()["baseline_data"], "train": {
+            "images": 54_000, "sha256": "e" * 64, "images_per_class": [5_401, 5_399, *[5_400] * 8],
+        }},
+    ),
+    "no_cost_no_flips": lambda: made(
+        model("relu_128", side(0.98, cost=False), side(0.97, cost=False)),
+        images=[],
+        flips=[flips(missing="the baseline's predictions are not in the DVC cache")],
+    ),
+    "uncommitted": lambda: changed(
+        evidence(shifted(0.005, 0.0005), baseline_margin=0.002),
+        candidate={"commit": "1" * 40, "uncommitted": ["params.yaml", "a|b`c"],
+                   "uncommitted_total": 2},
+    ),
+    "same_revision": lambda: changed(
+        evidence(model("relu_128", side(), side()), changes=NOTHING, images=[], flips=[]),
+        candidate={"commit": "1" * 40},
+    ),
+    "no_models": lambda: made(images=[], flips=[], stages=[], changes=NOTHING),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden_page(name):
+    """`GOLDEN=1 python -m pytest tests/test_report.py` writes the pages anew; read the diff."""
+    text = written(CASES[name]())
+    path = GOLDEN / f"{name}.md"
+    if os.environ.get("GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_every_golden_page_has_its_case():
+    assert {path.stem for path in GOLDEN.glob("*.md")} == set(CASES)
+
+
+GATE_CLOSED = {
+    "regressed",
+    "candidate_missing",
+    "no_baseline",
+    "stale",
+    "other_test_set",
+    "no_models",
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gate(name):
+    assert judge(CASES[name]()).passes == (name not in GATE_CLOSED)
+
+
+def test_the_marker_comes_first_and_the_verdict_next():
+    lines = written(CASES["improved"]()).splitlines()
+
+    assert lines[0] == "<!-- fair-trial report -->"
+    assert lines[2].startswith("▲ **Improved**: `relu_128` +0.50 pp (+0.46 to +0.54); equivalent: ")
+
+
+def test_seeds_needed_grow_with_the_square_of_the_effect():
+    found = judge(CASES["cannot_tell"]()).models[0].finding.difference
+
+    assert seeds_needed(found, 10, found.smallest_detectable) == 10
+    assert seeds_needed(found, 10, found.smallest_detectable / 2) == 40
+
+
+# --- notes and pictures --------------------------------------------------------------------------
+
+
+def test_notes_of_a_workflow_are_shown():
+    notes = Notes(
+        run_url="https://github.com/o/r/actions/runs/1",
+        lifted_by="maintainer",
+        texts=["@all | <b>"],
+    )
+    text = written(CASES["regressed"](), notes)
+
+    assert "The gate was lifted by `@maintainer`." in text
+    assert "[The run that made this report](https://github.com/o/r/actions/runs/1)." in text
+    assert "- `@all \\x7c \\x3cb\\x3e`" in text
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"run_url": "javascript:alert(1)"},
+        {"run_url": "https://a.b/c)[x](https://evil"},
+        {"run_url": "https://a.b/c\n"},
+        {"lifted_by": "a b"},
+        {"lifted_by": "@a"},
+        {"lifted_by": "a" * 40},
+        {"texts": ["x" * 401]},
+        {"texts": ["x"] * 11},
+    ],
+)
+def test_hostile_notes_are_refused(given):
+    with pytest.raises(ValueError, match="validation error"):
+        Notes(**given)
+
+
+def test_pictures_are_found_beside_the_page_or_under_an_address_or_left_out():
+    given = CASES["improved"]()
+    address = "https://github.com/o/r/blob/" + "a" * 40 + "/"
+
+    assert 'srcset="images-dark.png"><img src="images.png"' in written(given)
+    assert f'srcset="{address}images-dark.png?raw=true"' in written(given, pictures=address)
+    without = written(given, pictures=None)
+    assert "<img" not in without
+    assert "No pictures here; every number stands in the text." in without
+
+
+# --- the script ----------------------------------------------------------------------------------
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["report.py", *map(str, arguments)])
+    script.main()
+
+
+def stored(folder: Path, given: Evidence) -> Path:
+    path = folder / "given.json"
+    path.write_text(given.model_dump_json())
+    return path
+
+
+def test_render_writes_page_pictures_and_verdict(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    run(monkeypatch, "render", stored(tmp_path, CASES["improved"]()), "--output", out)
+
+    pictures = ["confusion", "curves", "differences", "images"]
+    expected = [f"{name}{kind}.png" for name in pictures for kind in ("-dark", "")]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        [*expected, "report.html", "report.md"]
+    )
+    assert capsys.readouterr().out.startswith("▲ Improved: relu_128 +0.50 pp")
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 8
+    assert "<script" not in page
+    assert "http" not in page.replace('<meta http-equiv="', "")
+
+
+def test_pictures_of_an_earlier_report_go(tmp_path, monkeypatch):
+    run(monkeypatch, "render", stored(tmp_path, CASES["improved"]()), "--output", tmp_path / "out")
+    run(monkeypatch, "render", stored(tmp_path, CASES["no_models"]()), "--output", tmp_path / "out")
+
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "report.html",
+        "report.md",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "code"),
+    [("regressed", (), 1), ("improved", (), None), ("regressed", ("--lifted-by", "ann"), None)],
+)
+def test_gate_exits_1_unless_lifted(tmp_path, monkeypatch, name, options, code):
+    arguments = ["render", stored(tmp_path, CASES[name]()), "--output", tmp_path / "out", *options]
+    run(monkeypatch, *arguments)
+    if code is None:
+        run(monkeypatch, *arguments, "--gate")
+        return
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, *arguments, "--gate")
+
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--pictures-url", "http://a.b"], "--pictures-url: must be an https address"),
+        (["--run-url", "x"], "--run_url: string should match pattern"),
+    ],
+)
+def test_wrong_options_are_told_in_one_line(tmp_path, monkeypatch, option, message):
+    given = stored(tmp_path, CASES["improved"]())
+    with pytest.raises(Exception, match=message):
+        run(monkeypatch, "render", given, "--output", tmp_path / "out", *option)
+
+
+def test_render_needs_a_file_and_nothing_else_takes_one(tmp_path, monkeypatch):
+    for arguments in (["render"], ["collect", "x.json"]):
+        with pytest.raises(SystemExit) as caught:
+            run(monkeypatch, *arguments)
+        assert caught.value.code == 2
+
+
+def test_render_imports_neither_torch_nor_dvc_nor_mlflow(tmp_path):
+    code = (
+        "import sys, report; report.main(); "
+        "print([name for name in ('torch', 'dvc', 'mlflow', 'pandas', 'lab.report.collection') "
+        "if name in sys.modules])"
+    )
+    given = stored(tmp_path, CASES["improved"]())
+    done = subprocess.run(
+        [sys.executable, "-c", code, "render", given, "--output", tmp_path / "out"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,209 @@
+import json
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+from lab.base.errors import DataError
+from lab.base.params import ModelParams
+from lab.data.dataset import Prepared, Split
+from lab.results import schema as results
+from lab.results.schema import Epoch, Evaluation, Predictions, Spread, Trained
+from lab.training.network import sequential
+
+LABELS = np.array([0, 1, 2, 2], dtype=np.uint8)
+MODEL = ModelParams(
+    hidden=[3],
+    activation="tanh",
+    dropout=0.5,
+    optimizer="sgd",
+    learning_rate=0.1,
+    schedule="constant",
+    weight_decay=0.0,
+)
+
+
+@pytest.fixture
+def data() -> Prepared:
+    split = Split(np.zeros((4, 28, 28), np.uint8), LABELS)
+    return Prepared(train=split, validation=split, test=split)
+
+
+@pytest.fixture
+def trained() -> Trained:
+    random = np.random.default_rng(0)
+    weights = {
+        "0.weight": random.normal(size=(2, 3, 784)).astype(np.float32),
+        "0.bias": random.normal(size=(2, 3)).astype(np.float32),
+        "2.weight": random.normal(size=(2, 10, 3)).astype(np.float32),
+        "2.bias": random.normal(size=(2, 10)).astype(np.float32),
+    }
+    evaluation = Evaluation(
+        accuracy_S=np.array([0.75, 1.0]),
+        loss_S=np.array([0.5, 0.25]),
+        predictions_SN=np.array([[0, 1, 2, 0], [0, 1, 2, 2]], dtype=np.uint8),
+        confidence_SN=np.full((2, 4), 0.9, dtype=np.float32),
+    )
+    epochs = tuple(
+        Epoch((seed,), number, np.array([4.0 / number]), np.array([3.0 + seed]), np.array([0.5]))
+        for seed in (7, 9)
+        for number in (1, 2)
+    )
+    return Trained((7, 9), weights, 12, epochs, evaluation, evaluation)
+
+
+@pytest.fixture
+def written(trained, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return results.write_run("small", trained, data, device="cpu", precision="float32")
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_written_is_what_is_read(written):
+    assert results.read_run(results.RUNS / "small.json") == written
+    assert written.test.accuracy == Spread(mean=0.875, sd=0.125 * 2**0.5, per_seed=[0.75, 1.0])
+    assert [row[:3] for row in written.confusion[:3]] == [[2, 0, 0], [0, 2, 0], [1, 0, 3]]
+    # Right 7 of 8 times at confidence 0.9: seed 7 is off by 0.15, seed 9 by 0.1.
+    assert written.test.calibration_error.per_seed == pytest.approx([0.15, 0.1], abs=1e-6)
+
+
+def test_predictions_are_found_by_seed(written):
+    predictions = results.read_predictions(results.MODEL_RUNS / "small" / "predictions.npz")
+
+    assert predictions.of_seed(7).tolist() == [0, 1, 2, 0]
+    assert predictions.of_seed(9).tolist() == [0, 1, 2, 2]
+
+
+def test_the_curve_is_the_mean_over_seeds(written):
+    assert (results.CURVES / "small.csv").read_text() == (
+        "epoch,train_loss,train_loss_sd,validation_loss,validation_loss_sd,"
+        "validation_accuracy,validation_accuracy_sd\n"
+        "1,4.0,0.0,11.0,1.4142135623730951,0.5,0.0\n"
+        "2,2.0,0.0,11.0,1.4142135623730951,0.5,0.0\n"
+    )
+
+
+def test_writing_twice_gives_the_same_bytes(written, trained, data, tmp_path):
+    before = contents(tmp_path)
+    results.write_run("small", trained, data, device="cpu", precision="float32")
+
+    assert contents(tmp_path) == before
+    assert len(before) == 4
+
+
+def test_one_seed_has_no_spread():
+    alone = Spread.of(np.array([0.5]))
+
+    assert (alone.mean, alone.sd, alone.interval()) == (0.5, None, None)
+
+
+def test_the_interval_of_a_mean_worked_by_hand():
+    # sd 1, n 4: 3.182446 (t, 3 degrees of freedom) * 1 / 2
+    spread = Spread.of(np.array([-1.0, 1.0, -1.0, 1.0]) * 0.75**0.5)
+
+    assert spread.interval() == pytest.approx((-1.591223, 1.591223), rel=1e-6)
+
+
+def test_the_exported_seed_loads_into_plain_torch(written, trained, tmp_path):
+    results.export_seed(tmp_path / "best", "small", 9, MODEL)
+
+    network = sequential(MODEL, 784, 10)
+    weights = safetensors.numpy.load_file(tmp_path / "best" / "weights.safetensors")
+    network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+    np.testing.assert_array_equal(network[0].weight.detach(), trained.weights["0.weight"][1])
+    assert json.loads((tmp_path / "best" / "model.json").read_text()) == {
+        "model": "small",
+        "seed": 9,
+        "inputs": 784,
+        "hidden": [3],
+        "activation": "tanh",
+        "classes": 10,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"schema_version": 2}, "schema_version: input should be 1; got 2"),
+        ({"seeds": [7]}, "1 seeds, but 2 values per seed"),
+        ({"extra": 1}, "extra: extra inputs are not permitted; got 1"),
+        ({"parameter_count": "12"}, "parameter_count: input should be a valid integer; got '12'"),
+    ],
+)
+def test_results_of_another_schema_are_refused_in_one_line(written, change, problem):
+    path = results.RUNS / "small.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+
+    with pytest.raises(DataError) as caught:
+        results.read_run(path)
+    assert problem in str(caught.value)
+    assert "dvc repro" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", b"{}", None])
+def test_damaged_predictions_are_refused_in_one_line(written, content):
+    path = results.MODEL_RUNS / "small" / "predictions.npz"
+    content = path.read_bytes()[:-30] if content is None else content
+    path.write_bytes(content)
+
+    with pytest.raises(DataError, match=r"predictions\.npz: .*run `dvc repro --force train@small`"):
+        results.read_predictions(path)
+
+
+def test_predictions_never_run_code(tmp_path):
+    path = tmp_path / "predictions.npz"
+    np.savez(path, **{name: np.array([print], dtype=object) for name in Predictions._fields})
+
+    with pytest.raises(DataError, match="allow_pickle=False"):
+        results.read_predictions(path)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "problem"),
+    [
+        (np.zeros((3, 4), np.uint8), r"must be \[seeds\], .*got \[\(2,\), \(3, 4\)"),
+        (np.zeros((2, 4), np.int16), "must be int64, uint8 and float32"),
+        (np.zeros((), np.uint8), r"must be \[seeds\], .*got"),
+    ],
+)
+def test_predictions_of_another_shape_are_refused(tmp_path, predictions, problem):
+    path = tmp_path / "predictions.npz"
+    confidence = np.zeros((2, 4), np.float32)
+    results.write_predictions(path, Predictions(np.array([7, 9]), predictions, confidence))
+
+    with pytest.raises(DataError, match=problem):
+        results.read_predictions(path)
+
+
+def test_damaged_weights_are_refused_in_one_line(written, tmp_path):
+    path = results.MODEL_RUNS / "small" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+
+    with pytest.raises(DataError, match=r"damaged .*run `dvc repro --force train@small`"):
+        results.export_seed(tmp_path / "best", "small", 9, MODEL)
+    assert not (tmp_path / "best").exists()
+
+
+def test_a_flipped_bit_of_the_weights_is_noticed(written, tmp_path):
+    path = results.MODEL_RUNS / "small" / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(DataError, match=r"SHA-256 must be .*run `dvc repro --force train@small`"):
+        results.export_seed(tmp_path / "best", "small", 9, MODEL)
+
+
+def test_what_is_absent_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for read in (
+        lambda: results.read_run(results.RUNS / "small.json"),
+        lambda: results.read_predictions(results.MODEL_RUNS / "small" / "predictions.npz"),
+        lambda: results.export_seed(tmp_path / "best", "small", 9, MODEL),
+    ):
+        with pytest.raises(DataError, match=r"small.*: no such file; run `dvc repro`"):
+            read()

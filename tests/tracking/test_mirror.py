@@ -1,0 +1,552 @@
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import sys
+import time
+import webbrowser
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import mlflow
+import numpy as np
+import pytest
+import requests
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import FileInfo, Run
+from safetensors.torch import save_file
+from servers import FAULTS, PASSWORD, USER, DagsHub, Proxy, mlflow_server
+
+import sync
+from lab.base.errors import LabError
+from lab.tracking import mirror, outbox, server
+from lab.tracking import recording as tracking
+from lab.tracking.recorder import Store
+
+# `make test-servers` runs this file against an older server, named by its Python, and with every
+# fault at every request; by default each request meets one fault and each fault some request.
+OLD_PYTHON = os.environ.get("OLD_MLFLOW_PYTHON", "")
+REQUESTS = 16  # that `the_tree` takes once the experiment exists
+CAMPAIGN = list(itertools.product(FAULTS, range(1, REQUESTS + 1)))
+if not os.environ.get("FAULT_CAMPAIGN"):
+    kinds = list(FAULTS)
+    CAMPAIGN = [(kinds[number % len(kinds)], number) for number in range(1, REQUESTS + 1)]
+
+pytestmark = [
+    pytest.mark.xdist_group("servers"),  # one server, one worker
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # connections that faults leave behind
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of MLflow's own making
+]
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    old = {"python": OLD_PYTHON, "store": "./files"} if OLD_PYTHON else {}
+    with mlflow_server(folder, auth=not OLD_PYTHON, **old) as url:
+        yield url
+
+
+@pytest.fixture
+def proxy(real: str) -> Iterator[Proxy]:
+    with Proxy(real) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, which take seconds to create."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def store(
+    tmp_path: Path, empty_store: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> Store:
+    """An empty local store in a folder of its own, with the server configured."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.url)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    monkeypatch.setattr(outbox, "ATTEMPTS", 1)
+    shutil.copy(empty_store, "mlflow.db")
+    # MLflow keeps one engine per address, so a relative one would go on using the first folder.
+    return Store(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def run_dict(name: str, children: int = 0) -> dict[str, Any]:
+    return {
+        "name": name,
+        "params": {"learning_rate": 0.001, "hidden": [128]},
+        "tags": {"model": name},
+        "note": "*note*",
+        "dataset": {"name": "MNIST", "digest": "d" * 64, "context": "training"},
+        "fingerprint": "",
+        "is_again": False,
+        "children": [{**run_dict(f"{name} seed {seed}"), "note": ""} for seed in range(children)],
+    }
+
+
+def the_tree(store: Store, *, key: int = 1, children: int = 2, name: str = "relu") -> str:
+    """A finished parent with children, metrics, a data set and two files; its id."""
+    store.begin(key, run_dict(name, children), 1_000)
+    for step in range(3):
+        store.metrics(key, None, {"accuracy": step / 3, "odd": float("nan")}, step, 2_000 + step)
+        for child in range(children):
+            seed = f"{name} seed {child}"
+            store.metrics(key, seed, {"accuracy": child + step / 7}, step, 2_000 + step)
+    Path("results").mkdir(exist_ok=True)
+    Path("results/curve.csv").write_text("epoch\n1\n")
+    Path("results/an image.png").write_bytes(bytes(range(256)))
+    store.artifact(key, "results", "")
+    store.end(key, "FINISHED", 9_000)
+    return store.ids(key)[0]
+
+
+def synced(store: Store) -> str:
+    """Sends the queue like `make sync`; what went wrong."""
+    address = server.address()
+    ledger = outbox.Ledger(address)
+    try:
+        there = server.Server(server.destination())
+        there.experiment(tracking.EXPERIMENT)
+        queue = outbox.unsent(store.client, ledger)
+        return outbox.Sync(store.client, there, ledger, lambda: None).send(queue)
+    except server.ServerError as error:
+        return str(error)
+
+
+def described(client: MlflowClient, run: Run) -> dict[str, Any]:
+    """All that must be equal here and there."""
+    tags = {
+        key: value
+        for key, value in run.data.tags.items()
+        if key not in (mirror.RUN_TAG, mirror.TREE_TAG, mirror.PARENT_TAG)
+    }
+    histories = [client.get_metric_history(run.info.run_id, name) for name in run.data.metrics]
+    return {
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "time": (run.info.start_time, run.info.end_time),
+        "params": run.data.params,
+        "tags": tags,
+        "points": sorted(
+            (point.key, point.step, point.timestamp, repr(point.value))
+            for history in histories
+            for point in history
+        ),
+        "data": [
+            (entry.dataset.name, entry.dataset.digest, [tag.value for tag in entry.tags])
+            for entry in (run.inputs.dataset_inputs if run.inputs else ())
+        ],
+        "files": sorted(files(client, run.info.run_id)),
+    }
+
+
+def files(client: MlflowClient, run_id: str, folder: str | None = None) -> Iterator[Any]:
+    for entry in _listed(client, run_id, folder):
+        if entry.is_dir:
+            yield from files(client, run_id, entry.path)
+        else:
+            yield entry.path, entry.file_size
+
+
+def _listed(client: MlflowClient, run_id: str, folder: str | None) -> list[FileInfo]:
+    """Artifacts in a folder; MLflow's own listing asks a 2.7 for models, which it lacks."""
+    if not tracking.is_server(client.tracking_uri):
+        return client.list_artifacts(run_id, folder)
+    answer = requests.get(
+        f"{client.tracking_uri}/api/2.0/mlflow/artifacts/list",
+        {"run_id": run_id, "path": folder or ""},
+        auth=(os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]),
+        timeout=30,
+    )
+    return [
+        FileInfo(entry["path"], entry["is_dir"], int(entry.get("file_size") or 0))
+        for entry in answer.json().get("files", [])
+    ]
+
+
+def assert_equal_there(store: Store, roots: list[str]) -> None:
+    """Each run of the trees exists once on the server, and is the same."""
+    there = MlflowClient(server.address())
+    experiment = there.get_experiment_by_name(tracking.EXPERIMENT)
+    assert experiment
+    for root in roots:
+        query = f"tags.{mirror.TREE_TAG} = '{root}'"
+        copies = {
+            run.data.tags[mirror.RUN_TAG]: run
+            for run in there.search_runs([experiment.experiment_id], query)
+        }
+        assert len(copies) == len(there.search_runs([experiment.experiment_id], query))
+        local = f"tags.`{mirror.PARENT_TAG}` = '{root}'"
+        children = store.client.search_runs([store.experiment], local)
+        assert set(copies) == {root, *(run.info.run_id for run in children)}
+        for run in (store.client.get_run(root), *children):
+            copy = copies[run.info.run_id]
+            assert described(there, copy) == described(store.client, run)
+            parent = copies[root].info.run_id if run.info.run_id != root else None
+            assert copy.data.tags.get(mirror.PARENT_TAG) == parent
+
+
+def test_a_queued_tree_arrives_complete_in_few_requests(store: Store, proxy: Proxy) -> None:
+    root = the_tree(store)
+    assert synced(store) == ""
+    assert_equal_there(store, [root])
+    assert synced(store) == ""
+    assert_equal_there(store, [root])
+    requests = len([line for line in proxy.seen if "get-history" not in line])
+    proxy.spoil("", 0)
+    the_tree(store, key=2, children=0)
+    synced(store)
+    parent_alone = len(proxy.seen)
+    proxy.spoil("", 0)
+    the_tree(store, key=3, children=3)
+    synced(store)
+    assert (len(proxy.seen) - parent_alone) / 3 <= 4
+    assert requests < 60
+
+
+def test_a_run_that_goes_on_after_it_was_sent_is_sent_again(store: Store) -> None:
+    root = the_tree(store)
+    assert synced(store) == ""
+    store.begin(2, run_dict("relu", 2), 5_000, root)
+    store.metrics(2, "relu seed 1", {"accuracy": 1.0}, 3, 6_000)
+    outbox.forget(store.ids(2))
+    store.end(2, "FINISHED", 10_000)
+
+    assert synced(store) == ""
+
+    assert store.ids(2) == store.ids(1)
+    assert_equal_there(store, [root])
+
+
+@pytest.mark.parametrize(("fault", "number"), CAMPAIGN)
+def test_a_fault_at_any_request_leaves_one_whole_copy(
+    store: Store, proxy: Proxy, fault: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = the_tree(store)
+    proxy.spoil(fault, number)
+    with monkeypatch.context() as patience:
+        patience.setattr(server, "ANSWER_SECONDS", 5.0 if "hangs" in fault else 60.0)
+        problem = synced(store)
+    assert len(proxy.seen) < 3 * REQUESTS
+    if outbox.unsent(store.client, outbox.Ledger(proxy.url)):
+        assert problem
+    proxy.spoil("", 0)
+    assert synced(store) == ""
+    assert outbox.unsent(store.client, outbox.Ledger(proxy.url)) == {}
+    assert_equal_there(store, [root])
+
+
+def test_the_campaign_covers_every_request(store: Store, proxy: Proxy) -> None:
+    server.Server(server.destination()).experiment(tracking.EXPERIMENT)
+    the_tree(store)
+    proxy.spoil("", 0)
+    assert synced(store) == ""
+    assert len(proxy.seen) == REQUESTS
+
+
+def test_an_unknown_fate_is_found_out_not_guessed(
+    store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A create that the server does late, after it was given up, leaves no second copy."""
+    monkeypatch.setattr(server, "ANSWER_SECONDS", 2.0)
+    root = the_tree(store, children=1)
+    create = 3
+    proxy.spoil("hangs after", create)
+    with ThreadPoolExecutor(2) as pool:
+        ledger, there = outbox.Ledger(proxy.url), server.Server(server.destination())
+        tree = mirror.Tree(root, store.client, there, ledger)
+        with pytest.raises(server.UnreachableError):
+            tree.send(pool)
+        assert "runs/create" in proxy.seen[create - 1]
+        tree._must_search = False  # as if the search came before the server was done
+        tree.send(pool)
+    assert_equal_there(store, [root])
+
+
+@pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")
+def test_the_model_on_the_server_predicts_like_the_local_one(
+    store: Store, real: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
+    build = tmp_path / "build"
+    build.mkdir()
+    save_file(network.state_dict(), build / "weights.safetensors")
+    description = {"inputs": 4, "hidden": [16], "activation": "relu", "classes": 10}
+    (build / "model.json").write_text(json.dumps(description))
+    store.begin(1, run_dict("relu"), 1_000)
+    store.model(1, str(build))
+    store.end(1, "FINISHED", 2_000)
+    root = store.ids(1)[0]
+    images = np.random.default_rng(0).integers(0, 256, (64, 4)).astype(np.uint8)
+    expected = mlflow.pyfunc.load_model(f"runs:/{root}/model").predict(images)
+    assert len(set(expected)) > 1
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.url)  # MLflow put the local store there
+    assert synced(store) == ""
+    shutil.rmtree(build)
+    shutil.rmtree("mlruns")  # only the server has the model now
+    there = MlflowClient(real)
+    experiment = there.get_experiment_by_name(tracking.EXPERIMENT)
+    assert experiment
+    query = f"tags.{mirror.RUN_TAG} = '{root}'"
+    (copy,) = there.search_runs([experiment.experiment_id], query)
+    if OLD_PYTHON:  # which a newer client asks for models that it lacks
+        where = downloaded(there, copy, tmp_path / "downloaded")
+    else:
+        mlflow.set_tracking_uri(real)
+        where = f"runs:/{copy.info.run_id}/model"
+    np.testing.assert_array_equal(mlflow.pyfunc.load_model(where).predict(images), expected)
+
+
+def downloaded(client: MlflowClient, run: Run, folder: Path) -> str:
+    """The run's model, fetched file by file through the server's REST API."""
+    place = urlsplit(str(run.info.artifact_uri)).path.strip("/")
+    for path, _ in files(client, run.info.run_id, "model"):
+        url = f"{client.tracking_uri}/api/2.0/mlflow-artifacts/artifacts/{place}/{path}"
+        answer = requests.get(url, timeout=30)
+        answer.raise_for_status()
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(answer.content)
+    return str(folder / "model")
+
+
+def test_more_points_params_and_tags_than_one_request_takes(store: Store) -> None:
+    run = run_dict("many")
+    run["params"] = {f"param_{number}": number for number in range(230)}
+    run["tags"] = {f"tag_{number}": "x" for number in range(90)}
+    store.begin(1, {**run, "params": {}}, 1_000)
+    for first in range(0, 230, 100):
+        some = dict(list(run["params"].items())[first : first + 100])
+        for name, value in some.items():
+            store.client.log_param(store.ids(1)[0], name, value)
+    values = [float("nan"), float("inf"), -float("inf"), -0.0, 5e-324, 0.1]
+    for step in range(400):
+        store.metrics(1, None, {f"m{i}": values[(step + i) % 6] for i in range(5)}, step, step)
+    store.end(1, "FINISHED", 2_000)
+    assert synced(store) == ""
+    assert_equal_there(store, [store.ids(1)[0]])
+
+
+@pytest.mark.parametrize(("latency", "least", "most"), [(0.0, 2, 6), (0.2, 16, 32)])
+def test_a_far_server_gets_more_requests_at_once_and_none_a_long_queue(
+    latency: float, least: int, most: int
+) -> None:
+    """A server that works on one request after the other, 10 ms each, without a clock."""
+    pace = server.Pace()
+    pace.adapt(latency + 0.01, 1)  # the experiment is asked for first, alone
+    for _ in range(2_000):
+        under_way = int(pace.limit)
+        pace.adapt(max(latency + 0.01, under_way * 0.01), under_way)
+    assert least <= pace.limit <= most
+
+
+def test_two_senders_at_once_send_each_tree_once(store: Store) -> None:
+    roots = [the_tree(store, key=key) for key in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(synced, [store, store]))
+    assert synced(store) == ""
+    assert_equal_there(store, roots)
+
+
+def test_a_claimed_run_is_left_alone_and_an_abandoned_one_ended(store: Store) -> None:
+    store.begin(1, run_dict("relu", 1), 1_000)
+    root = store.ids(1)[0]
+    with outbox.claimed(root) as is_mine:
+        assert is_mine
+        assert "another process" in synced(store)
+        assert store.client.get_run(root).info.status == "RUNNING"
+    assert synced(store) == ""
+    assert store.client.get_run(root).info.status == "FAILED"
+    assert_equal_there(store, [root])
+
+
+def test_a_tree_that_is_being_created_is_not_taken_for_an_abandoned_one(store: Store) -> None:
+    with ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as until:
+        with outbox.claiming():
+            store.begin(1, run_dict("relu", 1), 1_000)
+            root = store.ids(1)[0]
+            sending = pool.submit(synced, store)
+            time.sleep(1.0)  # so that it has found the run
+            until.enter_context(outbox.claimed(root))
+        assert "another process" in sending.result()
+    assert store.client.get_run(root).info.status == "RUNNING"
+
+
+def test_live_runs_arrive_while_they_go_on(store: Store, proxy: Proxy) -> None:
+    queued = the_tree(store, name="earlier")
+    live = outbox.Live(store.client, proxy.url)
+    store.begin(2, run_dict("relu", 2), 1_000)
+    root = store.ids(2)[0]
+    with outbox.claimed(root):
+        live.add(root, 3)
+        live.drain()
+        store.metrics(2, None, {"accuracy": 0.5}, 1, 2_000)
+        store.metrics(2, "relu seed 1", {"accuracy": 0.5}, 1, 2_000)
+        there = MlflowClient(proxy.url)
+        query = f"tags.{mirror.TREE_TAG} = '{root}'"
+        for _ in range(600):
+            found = there.search_experiments(filter_string=f"name = '{tracking.EXPERIMENT}'")
+            runs = there.search_runs([each.experiment_id for each in found], query)
+            if len(runs) == 3:
+                break
+            time.sleep(0.1)
+        assert {run.info.status for run in runs} == {"RUNNING"}
+        ledger = outbox.Ledger(proxy.url)
+        for _ in range(600):
+            if ledger.server_id(queued):
+                break
+            time.sleep(0.1)
+        store.metrics(2, None, {"accuracy": 0.6}, 2, 3_000)
+        store.end(2, "FINISHED", 4_000)
+        report = live.finish(60.0)
+    assert [link.rpartition("/")[0] for link in report["links"]] == [
+        f"{proxy.url}/#/experiments/{found[0].experiment_id}/runs"
+    ]
+    assert_equal_there(store, [root, queued])
+    assert synced(store) == ""
+
+
+@pytest.mark.parametrize("fault", ["hangs", "dies", "500", "401", "garbage"])
+def test_a_broken_server_delays_the_end_by_less_than_a_second(
+    store: Store, proxy: Proxy, fault: str
+) -> None:
+    proxy.spoil(fault, 1)
+    live = outbox.Live(store.client, proxy.url)
+    root = the_tree(store)
+    live.add(root, 3)
+    began = time.monotonic()
+    report = live.finish(0.7)
+    assert time.monotonic() - began < 5  # 0.7 s, and room for a busy machine
+    assert fault != "dies" or report["links"] == []
+    if not report["links"]:  # one refused request may have been made good in time
+        assert "3 runs still to send" in report["line"]
+        assert "run `make sync`" in report["line"]
+    assert PASSWORD not in json.dumps(report)
+
+
+def test_wrong_passwords_are_said_without_being_shown(
+    store: Store, monkeypatch: pytest.MonkeyPatch, real: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if OLD_PYTHON:
+        pytest.skip("that server has no passwords")
+    the_tree(store)
+    secret = "hunter2-of-the-user"  # noqa: S105
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", secret)
+    with pytest.raises(LabError, match="answers 401: check MLFLOW_TRACKING_USERNAME") as failure:
+        sync.send_all(server.address())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", real.replace("//", f"//{USER}:{secret}@"))
+    assert server.address() == real
+    with pytest.raises(LabError, match="3 runs still to send") as second:
+        sync.send_all(server.address())
+    written = b"".join(path.read_bytes() for path in Path().rglob("*") if path.is_file())
+    assert secret.encode() not in written
+    assert secret not in f"{failure.value}{second.value}{capfd.readouterr()}"
+
+
+def test_sync_sends_everything_and_says_so(
+    store: Store, proxy: Proxy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sync.py"])
+    monkeypatch.setattr(sync, "Store", lambda _: store)
+    roots = [the_tree(store, key=key, children=1) for key in range(3)]
+    sync.main()
+    host = proxy.url.removeprefix("http://")
+    assert capsys.readouterr().out == f"{host}: 6 runs sent, none left\n"
+    assert_equal_there(store, roots)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with pytest.raises(LabError, match="no server is configured"):
+        sync.main()
+    monkeypatch.setattr(sys, "argv", ["sync.py", "--if-configured"])
+    sync.main()
+
+
+@pytest.fixture
+def dagshub(real: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsHub]:
+    """A DagsHub on loopback; a token of its own, because the package remembers tokens."""
+    if OLD_PYTHON:
+        pytest.skip("DagsHub is tested in front of the newer server")
+    monkeypatch.setattr(webbrowser, "open", lambda *_: pytest.fail("a browser was opened"))
+    with DagsHub(real, "owner/digits", f"token-{time.time_ns()}") as there:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD", raising=False)
+        monkeypatch.setenv("DAGSHUB_CLIENT_HOST", there.url)
+        monkeypatch.setenv("DAGSHUB_REPO", "owner/digits")
+        monkeypatch.setenv("DAGSHUB_USER_TOKEN", there.token)
+        yield there
+
+
+def test_dagshub_gets_the_runs(
+    store: Store, dagshub: DagsHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = the_tree(store)
+    assert server.address() == f"{dagshub.url}/owner/digits.mlflow"
+    assert synced(store) == ""
+    assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "someone")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", dagshub.token)
+    assert_equal_there(store, [root])
+    assert not [line for line in dagshub.seen if "POST /api/v1" in line]
+    written = b"".join(path.read_bytes() for path in Path().rglob("*") if path.is_file())
+    assert dagshub.token.encode() not in written
+
+
+@pytest.mark.parametrize("name", ["DAGSHUB_ACCESS_TOKEN", "MLFLOW_TRACKING_PASSWORD"])
+def test_the_ancestors_names_of_the_token_are_accepted(
+    dagshub: DagsHub, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv("DAGSHUB_USER_TOKEN")
+    monkeypatch.setenv(name, dagshub.token)
+    assert server.destination().url == f"{dagshub.url}/owner/digits.mlflow"
+
+
+def test_dagshub_that_refuses_is_said_in_one_line(
+    dagshub: DagsHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSHUB_REPO", "owner/digit")
+    with pytest.raises(LabError, match=r"DAGSHUB_REPO: .* has no repository owner/digit"):
+        server.destination()
+    assert not [line for line in dagshub.seen if line.startswith("POST")]
+    monkeypatch.setenv("DAGSHUB_USER_TOKEN", "wrong-token")
+    with pytest.raises(LabError, match=r"DAGSHUB_USER_TOKEN: .* does not accept") as refused:
+        server.destination()
+    assert "wrong-token" not in str(refused.value)
+    dagshub.status = 500
+    with pytest.raises(server.UnreachableError, match="answers with status 500"):
+        server.destination()
+    monkeypatch.setenv("DAGSHUB_CLIENT_HOST", "http://127.0.0.1:9")
+    with pytest.raises(server.UnreachableError, match="out of reach"):
+        server.destination()
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"DAGSHUB_REPO": "owner/name"}, "DAGSHUB_USER_TOKEN: needed"),
+        ({"DAGSHUB_REPO": "name", "DAGSHUB_USER_TOKEN": "t"}, "DAGSHUB_REPO: must be owner/name"),
+        ({"DAGSHUB_REPO": "https://dagshub.com/o/n"}, "DAGSHUB_REPO: must be owner/name"),
+        ({"MLFLOW_TRACKING_URI": "http://"}, "MLFLOW_TRACKING_URI: not an address"),
+        ({"MLFLOW_TRACKING_URI": "http://host:port"}, "MLFLOW_TRACKING_URI: not an address"),
+    ],
+)
+def test_a_wrong_variable_is_named(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(LabError, match=message):
+        server.address(environment)
+
+
+def test_no_server_is_configured_by_default_or_by_another_local_store() -> None:
+    assert server.address({}) == ""
+    assert server.address({"MLFLOW_TRACKING_URI": "sqlite:///other.db"}) == ""
+    assert tracking.local_store({"MLFLOW_TRACKING_URI": "sqlite:///other.db"}) == (
+        "sqlite:///other.db"
+    )
+    assert tracking.local_store({"MLFLOW_TRACKING_URI": "http://h"}) == tracking.LOCAL_STORE

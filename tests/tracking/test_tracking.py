@@ -1,0 +1,274 @@
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lab.base.errors import LabError
+from lab.tracking import recording as tracking
+
+
+def a_run(seeds: int = 2) -> tracking.Run:
+    children = [
+        tracking.Run(f"relu_4 seed {seed}", {"seed": seed}, {"model": "relu_4"})
+        for seed in range(seeds)
+    ]
+    return tracking.Run(
+        "relu_4",
+        {"learning_rate": 0.001},
+        {"model": "relu_4"},
+        "Run `make repro`.",
+        tracking.Dataset("MNIST", "a" * 64),
+        children,
+    )
+
+
+def rows(query: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect("mlflow.db") as database:
+        return database.execute(query).fetchall()
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    description = {"inputs": 4, "hidden": [3], "activation": "relu", "classes": 2}
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    return tmp_path
+
+
+def test_a_run_is_recorded_whole(
+    tmp_path: Path, build: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "metrics.csv").write_text("model\n")
+    with tracking.recording(a_run()) as recorder:
+        recorder.metrics({"accuracy": 0.5}, step=1)
+        recorder.metrics({"accuracy": float("nan")}, step=1, child="relu_4 seed 1")
+        recorder.artifact(tmp_path / "metrics.csv", "results")
+        recorder.model(build)
+    assert capfd.readouterr() == ("", "")
+    assert rows("SELECT name, status FROM runs ORDER BY name") == [
+        ("relu_4", "FINISHED"),
+        ("relu_4 seed 0", "FINISHED"),
+        ("relu_4 seed 1", "FINISHED"),
+    ]
+    assert rows("SELECT value, is_nan, step FROM metrics ORDER BY is_nan") == [
+        (0.5, 0, 1),
+        (0.0, 1, 1),
+    ]
+    assert len(list(tmp_path.glob("mlruns/*/artifacts/results/metrics.csv"))) == 1
+    assert len(list(tmp_path.glob("mlruns/models/*/artifacts/MLmodel"))) == 1
+
+
+def test_importing_it_imports_neither_mlflow_nor_torch() -> None:
+    unwanted = {"mlflow", "torch", "requests"}
+    code = f"import sys, lab.tracking.recording; print({unwanted} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def statuses() -> list[tuple[object, ...]]:
+    return rows("SELECT DISTINCT status FROM runs")
+
+
+def assert_its_run_becomes(status: str) -> None:
+    """The recorder, or the one that takes its place, notes it after the script has ended."""
+    for _ in range(600):
+        with contextlib.suppress(sqlite3.OperationalError):
+            if statuses() == [(status,)]:
+                break
+        time.sleep(0.1)
+    assert statuses() == [(status,)]
+
+
+SCRIPT = """
+import os, signal, sys, time
+from lab.tracking import recording as tracking
+children = [tracking.Run("seed 0")]
+with tracking.recording(tracking.Run("relu_4", children=children)) as recorder:
+    recorder.metrics({"accuracy": 0.5}, step=1)
+    %s
+print("trained")
+"""
+
+
+def script(action: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script in the working directory, which is the test's own."""
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT % action],
+        env={**os.environ, "PYTHONPATH": str(tracking.ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_an_exception_leaves_a_failed_run(folder: Path) -> None:
+    done = script("raise ValueError('a bug')")
+    assert "a bug" in done.stderr
+    assert statuses() == [("FAILED",)]
+
+
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", "KILLED"), ("SIGKILL", "FAILED")])
+def test_what_ends_a_script_early_is_noted_after_it(folder: Path, number: str, status: str) -> None:
+    began = time.monotonic()
+    done = script(f"time.sleep(0.5); os.kill(os.getpid(), signal.{number}); time.sleep(99)")
+    assert time.monotonic() - began < 30
+    assert "trained" not in done.stdout
+    assert_its_run_becomes(status)
+
+
+def test_a_script_killed_while_its_run_is_written_has_not_finished(folder: Path) -> None:
+    """The next attempt continues the run; a finished one it would repeat."""
+    kill = "os.kill, (os.getpid(), signal.SIGKILL)"
+    script(f"import threading; threading.Timer(0.3, {kill}).start()")
+    assert_its_run_becomes("FAILED")
+
+
+def test_ctrl_c_while_its_run_is_written_interrupts_a_script(folder: Path) -> None:
+    interrupt = "os.kill, (os.getpid(), signal.SIGINT)"
+    done = script(f"import threading; threading.Timer(0.3, {interrupt}).start()")
+    assert done.returncode == 130
+    assert "trained" not in done.stdout
+    assert_its_run_becomes("FAILED")
+
+
+GOES_ON = """
+import os, signal, sys, time
+from lab.tracking import recording as tracking
+children = [tracking.Run("seed 0"), tracking.Run("seed 1")]
+run = tracking.Run("relu_4", {"epochs": 2}, {"try": sys.argv[1]}, children=children,
+                   fingerprint="f" * 64, is_again=sys.argv[1] == "again")
+with tracking.recording(run) as recorder:
+    recorder.metrics({"accuracy": 0.5, "loss": float("nan")}, step=1, child="seed 0")
+    if sys.argv[1] == "first":
+        time.sleep(float(sys.argv[2]))
+        os.kill(os.getpid(), signal.SIGKILL)
+    recorder.metrics({"accuracy": 0.6}, step=2, child="seed 0")
+"""
+
+
+@pytest.mark.parametrize("seconds", ["0", "1", "8"])
+def test_the_run_of_a_killed_script_is_continued_by_the_next(folder: Path, seconds: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(tracking.ROOT)}
+    for attempt in ("first", "second"):
+        command = [sys.executable, "-c", GOES_ON, attempt, seconds]
+        subprocess.run(command, env=environment, timeout=90, check=attempt == "second")
+    assert rows("SELECT name, status FROM runs ORDER BY name") == [
+        ("relu_4", "FINISHED"),
+        ("seed 0", "FINISHED"),
+        ("seed 1", "FINISHED"),
+    ]
+    assert rows("SELECT key, step, value, is_nan FROM metrics ORDER BY key, step") == [
+        ("accuracy", 1, 0.5, 0),
+        ("accuracy", 2, 0.6, 0),
+        ("loss", 1, 0.0, 1),
+    ]
+    assert rows("SELECT value FROM tags WHERE key = 'try'") == [("second",)]
+
+
+def test_a_finished_run_is_continued_only_if_asked(folder: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(tracking.ROOT)}
+    for attempt in ("second", "second", "again"):
+        command = [sys.executable, "-c", GOES_ON, attempt]
+        subprocess.run(command, env=environment, timeout=90, check=True)
+    assert rows("SELECT count(*) FROM runs") == [(6,)]
+    assert statuses() == [("FINISHED",)]
+
+
+KILL_RECORDER = "tracking._Writer._open._process.kill(); "
+
+
+@pytest.mark.parametrize("seconds", [0.5, 4, 8])
+def test_a_second_process_writes_what_a_killed_one_left(folder: Path, seconds: float) -> None:
+    done = script(f"time.sleep({seconds}); {KILL_RECORDER}recorder.metrics({{'loss': 1}}, step=2)")
+    assert (done.stdout, done.stderr) == ("trained\n", "")
+    assert rows("SELECT name, status FROM runs ORDER BY name") == [
+        ("relu_4", "FINISHED"),
+        ("seed 0", "FINISHED"),
+    ]
+    assert rows("SELECT key, step, value FROM metrics ORDER BY key") == [
+        ("accuracy", 1, 0.5),
+        ("loss", 2, 1.0),
+    ]
+
+
+def test_a_process_that_is_killed_again_and_again_is_said(folder: Path) -> None:
+    done = script(f"{KILL_RECORDER}time.sleep(1); {KILL_RECORDER}")
+    assert done.stdout == "trained\n"
+    assert done.stderr == (
+        "tracking: the process that writes to MLflow died; this run is missing in the UI, "
+        "its files are complete\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda: Path("mlflow.db").write_bytes(b"not a database" * 100),
+        lambda: Path("mlflow.db").mkdir(),
+        lambda: Path("mlruns").write_text("not a folder"),
+    ],
+)
+def test_a_broken_store_is_one_line_and_training_goes_on(
+    folder: Path, damage: Callable[[], object]
+) -> None:
+    damage()
+    done = script("pass")
+    assert done.returncode == 0
+    assert done.stdout == "trained\n"
+    assert done.stderr.startswith("tracking: MLflow's local store: ")
+    assert done.stderr.endswith("; this run is missing in the UI, its files are complete\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_variable_is_said_at_once_and_training_goes_on(folder: Path) -> None:
+    done = script("pass", DAGSHUB_REPO="owner/name")
+    assert done.stdout == "trained\n"
+    assert done.stderr == (
+        "tracking: DAGSHUB_USER_TOKEN: needed to mirror runs to DAGSHUB_REPO, but not set; "
+        "make one at DagsHub (Settings, Tokens) and set it\n"
+    )
+    assert statuses() == [("FINISHED",)]
+
+
+def test_the_ui_refuses_a_port_that_is_taken_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        monkeypatch.setenv("UI_PORT", str(other.getsockname()[1]))
+        with pytest.raises(LabError, match="cannot be used"):
+            tracking.open_ui()
+    for wrong in ("0", "65536", "http", "-1", "\u0663"):
+        monkeypatch.setenv("UI_PORT", wrong)
+        with pytest.raises(LabError, match="UI_PORT: a port is a number"):
+            tracking.open_ui()
+
+
+def test_the_ui_has_the_library_it_needs() -> None:
+    """A resolver once took graphene 2, with which the UI's pages answer 500."""
+    assert version("graphene").startswith("3.")
+
+
+def test_environment_tags_name_no_person_and_no_path() -> None:
+    tags = tracking.environment_tags("cuda")
+    assert tags["device"] == "cuda"
+    assert len(tags["mlflow.source.git.commit"]) == 40
+    assert not [value for value in tags.values() if "/" in value and "@" not in value]
