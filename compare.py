@@ -1,31 +1,34 @@
 """Puts the models of params.yaml side by side and picks the best one by validation accuracy."""
 
+from lab.base.script import begin, run_script
+
+if __name__ == "__main__":
+    begin()
+
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from lab.base import params
-from lab.base.errors import DataError, run_script, shortened
+from lab.base.errors import DataError, shortened
 from lab.base.files import put_back, sha256, write_bytes, write_json, write_text
 from lab.base.machine import environment_tags
 from lab.base.params import Params
-from lab.data.dataset import (
-    CLASS_NAMES,
-    CLASSES,
-    DESCRIPTION,
-    PREPARED,
-    Description,
-    load_prepared,
-    read_description,
-)
+from lab.data.description import DESCRIPTION, Description, read_description
+from lab.data.idx import CLASS_NAMES
+from lab.data.prepared import PREPARED, load_prepared
+from lab.data.splits import CLASSES
 from lab.report import plots
-from lab.results import schema as results
-from lab.results.schema import RunResults
+from lab.results import predictions, storage, weights
+from lab.results.predictions import Bytes
+from lab.results.schema import SCHEMA_VERSION, ModelResults
+from lab.results.storage import csv_text
 from lab.tracking import recording as tracking
 from lab.tracking import runs
 from lab.tracking.recording import Dataset, Run
 from lab.training import checkpoints
+from lab.training.scoring import confusion
 from lab.verdict.comparison import Chosen, Comparison, ModelDifference, Side, findings
 
 METRICS = Path("metrics")
@@ -50,12 +53,12 @@ def main() -> None:
     found = compare(trained, tree.compare.margin)
     chosen = found.chosen
     test = load_prepared(PREPARED).test
-    predictions = predictions_of(chosen, test.labels)
+    predicted = predictions_of(chosen, test.labels)
 
     write_json(METRICS / "comparison.json", found.model_dump())
     write_metrics(trained, chosen)
-    write_confusion(predictions, test.labels, chosen, CLASS_NAMES[tree.dataset.name])
-    results.export_seed(BEST, chosen.model, chosen.seed, tree.models[chosen.model])
+    write_confusion(predicted, test.labels, chosen, CLASS_NAMES[tree.dataset.name])
+    weights.export_seed(BEST, chosen.model, chosen.seed, tree.models[chosen.model])
 
     best = trained[chosen.model]
     with tracking.recording(describe(tree, found, read_description(DESCRIPTION))) as recorder:
@@ -69,7 +72,7 @@ def main() -> None:
         print(difference.sentence())
 
 
-def compare(trained: dict[str, RunResults], margin: float) -> Comparison:
+def compare(trained: dict[str, ModelResults], margin: float) -> Comparison:
     """Chooses by validation accuracy; sets the chosen model's test accuracy against the others'.
 
     Among equals the first of params.yaml wins, and the first seed.
@@ -80,7 +83,7 @@ def compare(trained: dict[str, RunResults], margin: float) -> Comparison:
     others = [name for name in trained if name != model]
     pairs = [(_side(trained[model]), _side(trained[other])) for other in others]
     return Comparison(
-        schema_version=results.SCHEMA_VERSION,
+        schema_version=SCHEMA_VERSION,
         margin=margin,
         chosen=Chosen(model=model, seed=seed),
         differences=[
@@ -90,14 +93,14 @@ def compare(trained: dict[str, RunResults], margin: float) -> Comparison:
     )
 
 
-def predictions_of(chosen: Chosen, labels: results.Bytes) -> results.Bytes:
+def predictions_of(chosen: Chosen, labels: Bytes) -> Bytes:
     """The test predictions of the chosen seed.
 
     Raises:
         DataError: they are missing, damaged, or of other seeds or images.
     """
-    path = results.MODEL_RUNS / chosen.model / "predictions.npz"
-    found = results.read_predictions(path)
+    path = storage.TRAINED / chosen.model / "predictions.npz"
+    found = predictions.read_predictions(path)
     if chosen.seed not in found.seeds or found.predictions.shape[1] != len(labels):
         seeds, images = found.seeds.tolist(), found.predictions.shape[1]
         raise DataError(
@@ -107,13 +110,13 @@ def predictions_of(chosen: Chosen, labels: results.Bytes) -> results.Bytes:
     return found.of_seed(chosen.seed)
 
 
-def write_metrics(trained: dict[str, RunResults], chosen: Chosen) -> None:
+def write_metrics(trained: dict[str, ModelResults], chosen: Chosen) -> None:
     """Writes metrics.csv (every model, validation) and metrics.json (the chosen one, test)."""
     rows = [
-        (name, run.validation.loss.mean, run.validation.accuracy.mean)
-        for name, run in trained.items()
+        (name, results.validation.loss.mean, results.validation.accuracy.mean)
+        for name, results in trained.items()
     ]
-    write_text(METRICS / "metrics.csv", results.csv_text(("model", "val_loss", "val_acc"), rows))
+    write_text(METRICS / "metrics.csv", csv_text(("model", "val_loss", "val_acc"), rows))
     test = trained[chosen.model].test
     write_json(
         METRICS / "metrics.json",
@@ -121,13 +124,11 @@ def write_metrics(trained: dict[str, RunResults], chosen: Chosen) -> None:
     )
 
 
-def write_confusion(
-    predictions: results.Bytes, labels: results.Bytes, chosen: Chosen, names: Sequence[str]
-) -> None:
+def write_confusion(predicted: Bytes, labels: Bytes, chosen: Chosen, names: Sequence[str]) -> None:
     """Writes confusion.csv (a row per test image, as `dvc plots` counts them) and its picture."""
-    rows = zip(labels.tolist(), predictions.tolist(), strict=True)
-    write_text(METRICS / "confusion.csv", results.csv_text(("actual", "predicted"), rows))
-    counts = np.array(results.confusion(predictions[None], labels, CLASSES))
+    rows = zip(labels.tolist(), predicted.tolist(), strict=True)
+    write_text(METRICS / "confusion.csv", csv_text(("actual", "predicted"), rows))
+    counts = np.array(confusion(predicted[None], labels, CLASSES))
     accuracy = np.trace(counts) / counts.sum()
     title = f"{chosen.model}, seed {chosen.seed}: {accuracy:.2%} of {counts.sum():,} test images"
     write_bytes(
@@ -157,17 +158,17 @@ def describe(tree: Params, found: Comparison, data: Description) -> Run:
     )
 
 
-def _read(name: str, tree: Params) -> RunResults:
-    path = results.RUNS / f"{name}.json"
-    run = results.read_run(path)
-    if run.seeds != tree.train.seeds:
-        got = shortened(str(run.seeds), 60)
+def _read(name: str, tree: Params) -> ModelResults:
+    path, _ = storage.tracked(name)
+    results = storage.read(path)
+    if results.seeds != tree.train.seeds:
+        got = shortened(str(results.seeds), 60)
         raise DataError(f"{path}: seeds must be those of params.yaml; got {got}; run `dvc repro`")
-    return run
+    return results
 
 
-def _side(run: RunResults) -> Side:
-    return Side(run.seeds, run.test.accuracy.per_seed)
+def _side(results: ModelResults) -> Side:
+    return Side(results.seeds, results.test.accuracy.per_seed)
 
 
 if __name__ == "__main__":

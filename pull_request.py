@@ -16,9 +16,10 @@ from typing import Any
 from pydantic import ValidationError
 
 import report
-from lab.base.errors import DataError, LabError, run_script
+from lab.base.errors import DataError, LabError
 from lab.base.files import read_bytes, write_json, write_text
 from lab.base.records import first_problem
+from lab.base.script import run_script
 from lab.ci import github, pull_request
 from lab.ci.github import Api, GitHubError
 from lab.ci.pull_request import NothingToReportError, Post, Pull, Run, Target, Whole

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lab.base.errors import LabError, run_script
+from lab.base.errors import LabError
 from lab.base.files import write_bytes, write_json, write_text
 from lab.base.records import first_problem
+from lab.base.script import run_script
 from lab.report import evidence as evidence_file
 from lab.report import judgement
 from lab.report import page as report

@@ -5,7 +5,8 @@ import sys
 
 from tqdm import tqdm
 
-from lab.base.errors import LabError, run_script
+from lab.base.errors import LabError
+from lab.base.script import run_script
 from lab.tracking import outbox, server
 from lab.tracking.recorder import Store
 from lab.tracking.recording import local_store, quiet_mlflow

@@ -1,20 +1,27 @@
 """Trains one model of params.yaml, all its seeds: `python train.py MODEL`."""
 
+from lab.base.script import begin, run_script
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 
 from lab.base import params
-from lab.base.errors import run_script
 from lab.base.files import put_back
 from lab.base.progress import EpochProgress
-from lab.data.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
-from lab.results import schema as results
+from lab.data.description import DESCRIPTION, read_description, verify
+from lab.data.prepared import PREPARED, load_prepared
 from lab.results.cost import Meter, write_cost
-from lab.results.schema import Epoch
+from lab.results.storage import tracked
 from lab.tracking import recording as tracking
 from lab.tracking import runs
 from lab.training import checkpoints
 from lab.training.checkpoints import Checkpoints
-from lab.training.loop import choose_device, choose_precision, train_model
+from lab.training.device import choose_device, choose_precision
+from lab.training.loop import train_model
+from lab.training.outcome import Epoch
+from lab.training.scoring import curve, write_trained
 from lab.training.stacks import cores, image_steps, stacks
 
 
@@ -25,7 +32,7 @@ def main() -> None:
     name: str = arguments.parse_args().model
     tree = params.load()
     model, train = tree.model(name), tree.train
-    put_back(*results.tracked(name))
+    put_back(*tracked(name))
     checkpoints.clear_recorded(name)
     data = load_prepared(PREPARED)
     device = choose_device()
@@ -52,13 +59,13 @@ def main() -> None:
                 workers=cores(),
                 kept=kept,
             )
-        found = results.write_run(name, trained, data, device=device.type, precision=precision)
-        cost = None if kept.is_used else meter.cost
-        costs = write_cost(name, cost, image_steps(train, data), results.RUNS / f"{name}.json")
-        runs.log_results(recorder, found, results.curve(trained), costs)
-    checkpoints.finish(name, results.tracked(name)[0])
-    accuracy = found.test.accuracy
-    print(f"{name}: test accuracy {accuracy.mean:.4f} over {len(found.seeds)} seeds")
+        results = write_trained(name, trained, data, device=device.type, precision=precision)
+        usage = None if kept.is_used else meter.usage
+        costs = write_cost(name, usage, image_steps(train, data), tracked(name)[0])
+        runs.log_results(recorder, results, curve(trained), costs)
+    checkpoints.finish(name, tracked(name)[0])
+    accuracy = results.test.accuracy
+    print(f"{name}: test accuracy {accuracy.mean:.4f} over {len(results.seeds)} seeds")
 
 
 if __name__ == "__main__":

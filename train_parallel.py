@@ -3,6 +3,11 @@
 Compares them, writes what `dvc repro` would write, byte for byte, and records it in DVC.
 """
 
+from lab.base.script import begin, run_script
+
+if __name__ == "__main__":
+    begin()
+
 import argparse
 import json
 import subprocess
@@ -12,18 +17,21 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from lab.base import params, rwlock
-from lab.base.errors import LabError, run_script
+from lab.base.errors import LabError
 from lab.base.params import Params
 from lab.base.progress import EpochProgress
-from lab.data.dataset import DESCRIPTION, PREPARED, load_prepared, read_description, verify
-from lab.parallel import workers
-from lab.parallel.workers import Done, Outcome, Stack
+from lab.data.description import DESCRIPTION, read_description, verify
+from lab.data.prepared import PREPARED, load_prepared
+from lab.parallel import cluster, processes
+from lab.parallel.work import TRIES, Done, Outcome, Stack
 from lab.results import cost
-from lab.results import schema as results
+from lab.results.storage import tracked
 from lab.tracking import recording as tracking
 from lab.tracking import runs
 from lab.tracking.recording import Recorder
 from lab.training import checkpoints, stacks
+from lab.training.outcome import joined
+from lab.training.scoring import curve, write_trained
 
 
 def main() -> None:
@@ -31,9 +39,9 @@ def main() -> None:
     options = parse()
     tree = params.load()
     if options.address:
-        workers.connect(options.address)
+        cluster.connect(options.address)
     else:
-        workers.warm_up()
+        processes.warm_up()
     rwlock.mend()
     names = list(tree.models) if options.force else out_of_date()
     if not names:
@@ -100,8 +108,8 @@ def outcomes(
     """The stacks as they finish, wherever they are trained."""
     if options.address:
         share: float = options.gpus_per_stack
-        return workers.on_cluster(tree, todo, share, progress.show)
-    return workers.on_this_machine(tree, todo, options.workers, progress.show)
+        return cluster.on_cluster(tree, todo, share, progress.show)
+    return processes.on_this_machine(tree, todo, options.workers, progress.show)
 
 
 def collect(
@@ -143,13 +151,13 @@ def write(tree: Params, name: str, parts: Sequence[Done], recorder: Recorder) ->
     (device, precision), data = machines[0], load_prepared(PREPARED)
     if precision != tree.train.precision:
         print(f"{name}: trained in {precision}: no instructions for {tree.train.precision}")
-    trained = stacks.joined([part.trained for part in parts])
-    found = results.write_run(name, trained, data, device=device, precision=precision)
+    trained = joined([part.trained for part in parts])
+    results = write_trained(name, trained, data, device=device, precision=precision)
     steps = stacks.image_steps(tree.train, data)
-    total = cost.joined([part.cost for part in parts])
-    values = cost.write_cost(name, total, steps, results.RUNS / f"{name}.json")
-    runs.log_results(recorder, found, results.curve(trained), values)
-    print(f"{name}: test accuracy {found.test.accuracy.mean:.4f} over {len(found.seeds)} seeds")
+    usage = cost.joined([part.usage for part in parts])
+    values = cost.write_cost(name, usage, steps, tracked(name)[0])
+    runs.log_results(recorder, results, curve(trained), values)
+    print(f"{name}: test accuracy {results.test.accuracy.mean:.4f} over {len(results.seeds)} seeds")
 
 
 def finish(tree: Params, complete: Sequence[str], lost: Sequence[Stack]) -> None:
@@ -193,7 +201,7 @@ def failure(lost: Sequence[Stack]) -> str:
     """Names the stacks whose processes were killed at every try."""
     named = "; ".join(f"{stack.model}, seeds {', '.join(map(str, stack.seeds))}" for stack in lost)
     return (
-        f"killed {workers.TRIES} times over (out of memory?): {named}; the other models are "
+        f"killed {TRIES} times over (out of memory?): {named}; the other models are "
         "written and recorded; lower train.seeds_per_stack or --workers"
     )
 

@@ -17,10 +17,11 @@ from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
 from lab.base import params
-from lab.base.errors import run_script
 from lab.base.files import write_bytes, write_json, write_text
 from lab.base.params import ModelParams, Params
-from lab.data.dataset import PREPARED, Prepared, load_prepared
+from lab.base.script import run_script
+from lab.data.prepared import PREPARED, load_prepared
+from lab.data.splits import Prepared
 from lab.report import plots
 from lab.verdict.comparison import Side, Verdict, findings
 
@@ -79,7 +80,7 @@ def main() -> None:
 
 def train_pool(tree: Params) -> dict[str, list[float]]:
     """Test accuracy of SEEDS seeds of every variant, from the file or trained now."""
-    from lab.training.loop import choose_device, choose_precision
+    from lab.training.device import choose_device, choose_precision
 
     pool: dict[str, list[float]] = json.loads(POOL.read_text()) if POOL.exists() else {}
     variants: dict[str, ModelParams] = {name: tree.models[name] for name in MODELS}
@@ -102,7 +103,8 @@ def accuracies(
     tree: Params, model: ModelParams, seeds: list[int], data: Prepared, precision: str
 ) -> list[float]:
     """Test accuracy of each seed of a model, trained now on all cores."""
-    from lab.training.loop import choose_device, train_model
+    from lab.training.device import choose_device
+    from lab.training.loop import train_model
     from lab.training.stacks import cores
 
     train = tree.train.model_copy(update={"seeds": seeds})

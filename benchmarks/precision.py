@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks.fair_trial import accuracies
 from lab.base import params
 from lab.base.files import write_json
-from lab.data.dataset import PREPARED, load_prepared
-from lab.training.loop import choose_device, choose_precision
+from lab.data.prepared import PREPARED, load_prepared
+from lab.training.device import choose_device, choose_precision
 from lab.verdict.comparison import ModelDifference, Side, findings
 
 SEEDS, MARGIN = list(range(20)), 0.0005

@@ -22,9 +22,11 @@ sys.path.insert(0, str(ROOT))
 from lab.base import params  # noqa: E402
 from lab.base.files import write_json  # noqa: E402
 from lab.base.params import Params  # noqa: E402
-from lab.data.dataset import PREPARED, Prepared, Split, load_prepared  # noqa: E402
-from lab.parallel import workers  # noqa: E402
-from lab.results.cost import Cost  # noqa: E402
+from lab.data.prepared import PREPARED, load_prepared  # noqa: E402
+from lab.data.splits import Prepared, Split  # noqa: E402
+from lab.parallel import processes  # noqa: E402
+from lab.parallel.work import Stack, train  # noqa: E402
+from lab.results.cost import Usage  # noqa: E402
 from lab.training import checkpoints  # noqa: E402
 from lab.training.stacks import stacks  # noqa: E402
 
@@ -44,11 +46,11 @@ def cpu_seconds(tree: Params, models: int) -> float:
     name = next(iter(tree.models))
     copies = {f"copy_{number}": tree.models[name] for number in range(models)}
     tree = tree.model_copy(update={"models": copies})
-    todo = [workers.Stack(copy, seeds) for copy in copies for seeds in stacks(tree.train)]
-    done = list(workers.on_this_machine(tree, todo, 1, lambda *_: None))
+    todo = [Stack(copy, seeds) for copy in copies for seeds in stacks(tree.train)]
+    done = list(processes.on_this_machine(tree, todo, 1, lambda *_: None))
     for copy in copies:
         checkpoints.clear(copy)
-    return sum(result.cost.cpu_seconds for _, result in done if result and result.cost)
+    return sum(result.usage.cpu_seconds for _, result in done if result and result.usage)
 
 
 def with_memory(measure: Callable[[], Any]) -> float:
@@ -86,10 +88,10 @@ def train_repeated(folder: str, times: int, seeds: int) -> dict[str, float]:
     prepared = load_prepared(PREPARED)
     data = Prepared(repeated(Path(folder), times), prepared.validation, prepared.test)
     tree, done = one_epoch(seeds), []
-    stack = workers.Stack(next(iter(tree.models)), tuple(range(seeds)))
-    peak = with_memory(lambda: done.append(workers.train(tree, stack, data, lambda epoch: None)))
+    stack = Stack(next(iter(tree.models)), tuple(range(seeds)))
+    peak = with_memory(lambda: done.append(train(tree, stack, data, lambda epoch: None)))
     (Path(folder) / f"{times}.npy").unlink()
-    cost = cast(Cost, done[0].cost)
+    cost = cast(Usage, done[0].usage)
     return {"peak_mib": peak, "cpu_seconds": cost.cpu_seconds}
 
 
@@ -97,14 +99,14 @@ def fresh(times: int, seeds: int) -> dict[str, float]:
     """`train_repeated` in a process of its own."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(1, workers._context()) as pool,
+        ProcessPoolExecutor(1, processes.context()) as pool,
     ):
         return pool.submit(train_repeated, folder, times, seeds).result()
 
 
 def main() -> None:
     """Measures and writes benchmarks/results/scaling.json."""
-    workers.warm_up()
+    processes.warm_up()
     cpu_seconds(one_epoch(1), 1)
     found: dict[str, Any] = {
         "seeds": {count: [] for count in SEEDS},

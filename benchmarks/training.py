@@ -29,8 +29,9 @@ sys.path.insert(0, str(ROOT))
 from lab.base import params  # noqa: E402
 from lab.base.files import write_json  # noqa: E402
 from lab.base.params import Params  # noqa: E402
-from lab.data.dataset import PREPARED, load_prepared  # noqa: E402
-from lab.parallel import workers  # noqa: E402
+from lab.data.prepared import PREPARED, load_prepared  # noqa: E402
+from lab.parallel import processes  # noqa: E402
+from lab.parallel.work import Stack  # noqa: E402
 from lab.training import checkpoints  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results"
@@ -66,15 +67,15 @@ def settings(models: int, precision: str) -> Params:
 def parallel(tree: Params, count: int) -> Measure:
     """All stacks of `tree` in `count` processes, as train_parallel.py trains them."""
     stacks = [
-        workers.Stack(name, tuple(tree.train.seeds[first : first + tree.train.seeds_per_stack]))
+        Stack(name, tuple(tree.train.seeds[first : first + tree.train.seeds_per_stack]))
         for name in tree.models
         for first in range(0, len(tree.train.seeds), tree.train.seeds_per_stack)
     ]
     images = len(load_prepared(PREPARED).train.images)
-    workers.warm_up()
+    processes.warm_up()
 
     def step() -> int:
-        done = list(workers.on_this_machine(tree, stacks, count, lambda *_: None))
+        done = list(processes.on_this_machine(tree, stacks, count, lambda *_: None))
         for name in tree.models:
             checkpoints.clear(name)
         return sum(len(stack.seeds) for stack, _ in done) * tree.train.epochs * images

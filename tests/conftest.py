@@ -7,7 +7,7 @@ from filelock import FileLock
 from support import head
 
 from lab.data import sources
-from lab.data.dataset import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from lab.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 
 ROOT = Path(__file__).parent.parent
 SMALL_TRAIN, SMALL_TEST = 300, 100

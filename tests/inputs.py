@@ -38,13 +38,18 @@ import compare
 from lab.base import params
 from lab.base.errors import LabError
 from lab.ci import pull_request
-from lab.data import dataset, sources
-from lab.data.dataset import DESCRIPTION, PREPARED, Prepared, Split
+from lab.data import description, idx, sources, splits
+from lab.data import prepared as storage
+from lab.data.description import DESCRIPTION
+from lab.data.prepared import PREPARED
+from lab.data.splits import Prepared, Split
 from lab.report import collection, revisions
 from lab.report import evidence as evidence_file
 from lab.report.revisions import WorkingTree
-from lab.results import schema as results
-from lab.results.schema import CURVES, MODEL_RUNS, RUNS, Epoch, Evaluation, Trained
+from lab.results import predictions, weights
+from lab.results.storage import CURVES, RESULTS, TRAINED
+from lab.training.outcome import Epoch, Evaluation, Trained
+from lab.training.scoring import write_trained
 from lab.verdict.comparison import Chosen
 
 SECONDS = 10  # of computing; this machine may be busy with other things, too
@@ -295,7 +300,7 @@ def parsed_once(content: bytes, where: str, limit: int) -> Any:
 
 
 def make_idx(chance: Chance) -> None:
-    name = chance.choice([dataset.TRAIN_IMAGES, dataset.TRAIN_LABELS, dataset.TEST_IMAGES])
+    name = chance.choice([idx.TRAIN_IMAGES, idx.TRAIN_LABELS, idx.TEST_IMAGES])
     content = bytearray(VALID[name])
     if chance.random() < 0.6:  # the header: magic number and counts
         at = 4 * chance.randrange(4)
@@ -312,15 +317,15 @@ def make_idx(chance: Chance) -> None:
 def read_idx() -> None:
     found = {}
     for name in (
-        dataset.TRAIN_IMAGES,
-        dataset.TRAIN_LABELS,
-        dataset.TEST_IMAGES,
-        dataset.TEST_LABELS,
+        idx.TRAIN_IMAGES,
+        idx.TRAIN_LABELS,
+        idx.TEST_IMAGES,
+        idx.TEST_LABELS,
     ):
         content = Path(name).read_bytes()
         is_packed = content.startswith(sources.GZIP_MAGIC)
         found[name] = sources.gunzip(content, 10_000_000) if is_packed else content
-    dataset.describe("MNIST", 0, dataset.split(found, 10, 0))
+    description.describe("MNIST", 0, splits.split(*idx.read(found), 10, 0))
 
 
 NPY_HEADERS = [
@@ -358,7 +363,7 @@ def npy(chance: Chance, body: bytes) -> bytes:
 
 
 def make_prepared(chance: Chance) -> None:
-    name = f"{PREPARED}/{chance.choice(dataset.SPLITS)}_{chance.choice(['images', 'labels'])}.npy"
+    name = f"{PREPARED}/{chance.choice(splits.SPLITS)}_{chance.choice(['images', 'labels'])}.npy"
     content = VALID[name]
     Path(name).write_bytes(
         spoilt(chance, content) if chance.random() < 0.5 else npy(chance, content[128:])
@@ -366,14 +371,14 @@ def make_prepared(chance: Chance) -> None:
 
 
 def read_prepared() -> None:
-    dataset.describe("MNIST", 0, dataset.load_prepared(PREPARED))
+    description.describe("MNIST", 0, storage.load_prepared(PREPARED))
 
 
 # --- results -------------------------------------------------------------------------------------
 
 
 def make_weights(chance: Chance) -> None:
-    name = f"{MODEL_RUNS}/{MODEL}/weights.safetensors"
+    name = f"{TRAINED}/{MODEL}/weights.safetensors"
     content = VALID[name]
     (length,) = struct.unpack("<Q", content[:8])
     header, body = json.loads(content[8 : 8 + length]), content[8 + length :]
@@ -413,11 +418,11 @@ def make_weights(chance: Chance) -> None:
 
 def read_weights() -> None:
     tree = params.parse(VALID["params.yaml"], "params.yaml")
-    results.export_seed(Path("models/best"), MODEL, SEEDS[1], tree.models[MODEL])
+    weights.export_seed(Path("models/best"), MODEL, SEEDS[1], tree.models[MODEL])
 
 
 def make_predictions(chance: Chance) -> None:
-    name = f"{MODEL_RUNS}/{MODEL}/predictions.npz"
+    name = f"{TRAINED}/{MODEL}/predictions.npz"
     Path("dvc.lock").write_bytes(b"")  # takes long to read
     if chance.random() < 0.3:
         Path(name).write_bytes(spoilt(chance, VALID[name]))
@@ -454,16 +459,16 @@ def make_predictions(chance: Chance) -> None:
 
 
 def read_predictions() -> None:
-    path = MODEL_RUNS / MODEL / "predictions.npz"
-    labels = dataset.load_prepared(PREPARED).test.labels
+    path = TRAINED / MODEL / "predictions.npz"
+    labels = storage.load_prepared(PREPARED).test.labels
     with both(lambda: compare.predictions_of(Chosen(model=MODEL, seed=SEEDS[1]), labels)):
         side = collection.read_side(WorkingTree(Path()))
         collection._predictions(Path(), side, MODEL, labels, "candidate")
-        collection.majority(results.read_predictions(path).predictions)
+        collection.majority(predictions.read_predictions(path).predictions)
 
 
 def make_results(chance: Chance) -> None:
-    run = f"{RUNS}/{MODEL}.json"
+    run = f"{RESULTS}/{MODEL}.json"
     name = chance.choice([run, run, run, str(DESCRIPTION), f"{CURVES}/{MODEL}.csv", COST])
     Path("dvc.lock").write_bytes(b"")  # takes long to read
     spoil = spoilt if name.endswith(".csv") else json_spoilt
@@ -484,7 +489,7 @@ def read_results() -> None:
         compare.write_metrics(trained, found.chosen)
         for difference in found.differences:
             difference.sentence()
-        dataset.read_description(DESCRIPTION)
+        description.read_description(DESCRIPTION)
 
     with both(compared):
         collection.read_side(WorkingTree(Path()))
@@ -565,8 +570,8 @@ def make_valid() -> None:
         return Split(images, np.arange(count, dtype=np.uint8) % 10)
 
     data = Prepared(some(60), some(20), some(40))
-    dataset.save_prepared(data, PREPARED)
-    dataset.write_description(dataset.describe("MNIST", 0, data), DESCRIPTION)
+    storage.save_prepared(data, PREPARED)
+    description.write_description(description.describe("MNIST", 0, data), DESCRIPTION)
     for name, part in {"train": data.train, "t10k": data.test}.items():
         Path(f"{name}-images-idx3-ubyte").write_bytes(idx_bytes(part.images))
         Path(f"{name}-labels-idx1-ubyte").write_bytes(idx_bytes(part.labels))
@@ -581,8 +586,8 @@ def make_valid() -> None:
     )
     trained = Trained(SEEDS, weights, 9, epochs, validation, test)
     for name in (MODEL, OTHER):
-        results.write_run(name, trained, data, device="cpu", precision="float32")
-    digest = revisions.hashlib.sha256(Path(f"{RUNS}/{MODEL}.json").read_bytes()).hexdigest()
+        write_trained(name, trained, data, device="cpu", precision="float32")
+    digest = revisions.hashlib.sha256(Path(f"{RESULTS}/{MODEL}.json").read_bytes()).hexdigest()
     cost = {"wall_seconds": 1.0, "cpu_seconds": 1.0, "image_steps_per_second": 9.0,
             "peak_memory_bytes": 9, "results_sha256": digest}  # fmt: skip
     Path(COST).parent.mkdir(parents=True)

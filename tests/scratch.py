@@ -30,10 +30,10 @@ dataset: {{name: MNIST, validation_size: 20000, split_seed: {split_seed}}}
 train: {{seeds: [0, 1, 2, 3], seeds_per_stack: 2, epochs: {epochs}, batch_size: 200,
         precision: float32}}
 models:
-  relu_8: {{hidden: [8], activation: relu, dropout: 0.1, optimizer: adam, learning_rate: 0.01,
-           schedule: linear, weight_decay: 0.0}}
-  linear_4: {{hidden: [4], activation: linear, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
-             schedule: linear, weight_decay: 0.0}}
+  relu_8: {{network: feed_forward, hidden: [8], activation: relu, dropout: 0.1, optimizer: adam,
+           learning_rate: 0.01, schedule: linear, weight_decay: 0.0}}
+  linear_4: {{network: feed_forward, hidden: [4], activation: linear, dropout: 0.0, optimizer: adam,
+             learning_rate: 0.01, schedule: linear, weight_decay: 0.0}}
 compare: {{margin: 0.001}}
 """
 OLD = PARAMS.format(split_seed=1, epochs=2)

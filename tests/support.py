@@ -30,11 +30,11 @@ train:
   precision: float32
 models:
   relu_8:
-    {hidden: [8], activation: relu, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
-     schedule: linear, weight_decay: 0.0}
+    {network: feed_forward, hidden: [8], activation: relu, dropout: 0.0, optimizer: adam,
+     learning_rate: 0.01, schedule: linear, weight_decay: 0.0}
   linear_4:
-    {hidden: [4], activation: linear, dropout: 0.0, optimizer: adam, learning_rate: 0.01,
-     schedule: linear, weight_decay: 0.0}
+    {network: feed_forward, hidden: [4], activation: linear, dropout: 0.0, optimizer: adam,
+     learning_rate: 0.01, schedule: linear, weight_decay: 0.0}
 compare:
   margin: 0.001
 """

@@ -21,8 +21,8 @@ from support import SMALL, copy_of_the_code, run_in, started
 ROOT = Path(__file__).parent.parent
 THIRD = """\
   tanh_4:
-    {hidden: [4], activation: tanh, dropout: 0.0, optimizer: sgd, learning_rate: 0.1,
-     schedule: cosine, weight_decay: 0.0}
+    {network: feed_forward, hidden: [4], activation: tanh, dropout: 0.0, optimizer: sgd,
+     learning_rate: 0.1, schedule: cosine, weight_decay: 0.0}
 compare:"""
 
 
@@ -252,7 +252,7 @@ def test_a_forced_run_writes_the_same_bytes(small):
 
 
 def test_editing_a_model_retrains_that_model_only(small):
-    small.edit("linear_4:\n    {hidden: [4]", "linear_4:\n    {hidden: [3]")
+    small.edit("linear_4:\n    {network: feed_forward, hidden: [4]", "linear_4:\n    {hidden: [3]")
 
     assert small.ran(small.dvc("repro")) == ["train@linear_4", "compare"]
     assert "metrics/runs/linear_4.json" in small.dvc("metrics", "diff", "--md")

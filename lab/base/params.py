@@ -16,10 +16,12 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from lab.base import files
-from lab.base.errors import DataError, ParamsError, run_script, shortened
+from lab.base.errors import DataError, ParamsError, shortened
+from lab.base.script import run_script
 from lab.base.yaml import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
+NETWORKS = Path(__file__).resolve().parents[2] / "task/networks"
 MODEL_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"  # no dot: DVC reads dots as nesting
 MAX_FILE_BYTES = 250_000  # a thousand models have 150,000
 MAX_SEED = 2**31 - 1
@@ -60,8 +62,9 @@ class TrainParams(_Section):
 
 
 class ModelParams(_Section):
-    """One feed-forward network and its optimiser."""
+    """One network and its optimiser."""
 
+    network: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     hidden: Annotated[list[Width], Field(max_length=64)]
     activation: Literal["linear", "relu", "tanh", "gelu"]
     dropout: Fraction
@@ -126,7 +129,15 @@ def load(path: Path = PARAMS_FILE) -> Params:
         raise ParamsError(f"{path}: no such file; run from the repository's root") from None
     except DataError as error:
         raise ParamsError(str(error)) from None
-    return parse(content, str(path))
+    params = parse(content, str(path))
+    for name, model in params.models.items():
+        if not (NETWORKS / f"{model.network}.py").is_file():
+            known = ", ".join(sorted(file.stem for file in NETWORKS.glob("[a-z]*.py")))
+            raise ParamsError(
+                f"{path}: models.{name}.network: must be a file of task/networks/; "
+                f"got {model.network}; use {known}, or add task/networks/{model.network}.py"
+            )
+    return params
 
 
 def parse(content: bytes, where: str) -> Params:
@@ -204,7 +215,7 @@ def _keys_beside(location: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Checks `params.yaml`, so that a slip is told before any stage runs."""
+    """Checks `params.yaml`, so that a slip is reported before any stage runs."""
     load()
 
 

@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Mapping
 
-from lab.base.errors import LabError, run_script, shortened
+from lab.base.errors import LabError, shortened
+from lab.base.script import run_script
 from lab.tracking.server import DAGSHUB_REPO, TOKEN_VARIABLES
 
 NAME = "dagshub"

@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from lab.base.errors import run_script
+from lab.base.script import run_script
 
 FILE = Path(".dvc/tmp/rwlock")
 WRITING_SECONDS = 0.5  # that a DVC which runs just now may take to write it

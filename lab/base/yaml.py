@@ -58,5 +58,5 @@ def read_yaml(content: bytes, where: str, limit: int) -> Any:
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error) or type(error).__name__
         raise ParamsError(
-            f"{where}{place}: not valid YAML: {shortened(problem)}; mend that line"
+            f"{where}{place}: not valid YAML: {shortened(problem)}; fix that line"
         ) from None

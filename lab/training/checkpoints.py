@@ -3,7 +3,7 @@
 A checkpoint is one file for each stack of seeds, outside of DVC's outputs, which DVC deletes before
 a stage runs. Its name is a hash of everything that determines its numbers, so another model, other
 data or other code never find it. Losing one costs time and nothing else: one that is damaged is
-ignored, and one that cannot be written is left out, each with a word.
+ignored, and one that cannot be written is left out, each with a warning.
 """
 
 import contextlib
@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 
 from lab.base.files import sha256, write_bytes, write_text
 from lab.base.params import Params
-from lab.data.dataset import Description
+from lab.data.description import Description
 
 FOLDER = Path(".checkpoints")
-CODE = ("lab/data", "lab/training", "train.py")  # what determines the numbers, as in dvc.yaml
+# What determines the numbers, as dvc.yaml has it; the file of the model's network comes to it.
+CODE = ("lab/data", "lab/training", "train.py")
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = "result.md5"  # beside the checkpoints of a training that came to its end
 CHECKSUM = 4  # bytes of CRC-32 before the arrays
@@ -43,16 +44,16 @@ def fingerprint(params: Params, model: str, data: Description) -> str:
         params.models[model].model_dump(),
         train,
         [data.train.sha256, data.validation.sha256],
-        _code(),
+        _code(params.models[model].network),
         version("torch"),
     )
 
 
-def _code() -> dict[str, str]:
+def _code(network: str) -> dict[str, str]:
     """SHA-256 of each file that determines the numbers."""
-    listed = (sorted((ROOT / name).rglob("*.py")) or [ROOT / name] for name in CODE)
-    files = itertools.chain.from_iterable(listed)
-    return {file.relative_to(ROOT).as_posix(): sha256(file.read_bytes()) for file in files}
+    places = [ROOT / name for name in (*CODE, f"task/networks/{network}.py")]
+    listed = itertools.chain.from_iterable(sorted(each.rglob("*.py")) or [each] for each in places)
+    return {file.relative_to(ROOT).as_posix(): sha256(file.read_bytes()) for file in listed}
 
 
 class Checkpoints:

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import PATIENCE_SECONDS, ROOT, started
 
 from lab.base import files
 
@@ -93,18 +92,6 @@ def test_files_that_belong_together_are_all_written_before_one_is_renamed(tmp_pa
     assert names(tmp_path) == ["a", "b"]
 
 
-def test_an_interrupt_while_modules_are_imported_is_one_line():
-    done = subprocess.run(
-        [sys.executable, "-c", "import lab\nraise KeyboardInterrupt"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr == "-c: interrupted; nothing half-written was left behind\n"
-
-
 def test_put_back_brings_back_what_git_tracks_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files.put_back(Path("no git here"))
@@ -122,80 +109,3 @@ def test_put_back_brings_back_what_git_tracks_and_nothing_else(tmp_path, monkeyp
         "changed": "new",
     }
     assert not Path("unknown").exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="orphans have no new parent there")
-@pytest.mark.parametrize(
-    ("handler", "line"),
-    [
-        ("default_int_handler", "-c: interrupted; nothing half-written was left behind\n"),
-        ("SIG_IGN", ""),  # as nohup does, and a shell's &
-    ],
-)
-def test_a_stage_ends_when_its_dvc_is_killed(handler, line):
-    stage = (
-        "import os, signal, time\n"
-        "from lab.base.errors import *\n"
-        f"signal.signal(signal.SIGINT, signal.{handler})\n"
-        "def main():\n"
-        "    print('training', flush=True)\n"
-        "    time.sleep(3600)\n"
-        "run_script(main)"
-    )
-    dvc = (
-        "import subprocess, sys, time\n"
-        f"subprocess.Popen([sys.executable, '-c', {stage!r}])\n"
-        "time.sleep(3600)"
-    )
-    with started(
-        sys.executable, "-c", dvc, env={**os.environ, "DVC_STAGE": "train@relu"},
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        assert process.stdout
-        assert process.stdout.readline() == "training\n"
-        process.kill()
-        # The pipes end when the stage has closed its end, too.
-        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
-
-    assert errors == line
-
-
-def run(body: str) -> subprocess.CompletedProcess[str]:
-    code = f"import errno\nfrom lab.base.errors import *\ndef main():\n    {body}\nrun_script(main)"
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-
-
-@pytest.mark.parametrize(
-    ("body", "code", "line"),
-    [
-        ("raise DataError('x.npy: is\\n  bad')", 2, "-c: x.npy: is bad\n"),
-        ("raise OSError(errno.ENOSPC, 'No space left', 'm/x')", 2,
-         "-c: m/x: No space left; free some space, then run again\n"),
-        ("open('lab/base/params.py/x', 'w')", 2,
-         "-c: lab/base/params.py/x: Not a directory; "
-         "remove the file that stands where a folder belongs, then run again\n"),
-        ("raise KeyboardInterrupt", 130, "-c: interrupted; nothing half-written was left behind\n"),
-        ("raise MemoryError", 2,
-         "-c: out of memory: lower train.seeds_per_stack or train.batch_size\n"),
-        ("import torch; torch.empty(2**50)", 2,
-         "-c: out of memory: lower train.seeds_per_stack or train.batch_size\n"),
-        ("pass", 0, ""),
-    ],
-)  # fmt: skip
-def test_what_a_user_can_mend_is_one_line(body, code, line):
-    done = run(body)
-
-    assert (done.returncode, done.stderr) == (code, line)
-
-
-def test_a_bug_keeps_its_traceback():
-    done = run("1 / 0")
-
-    assert done.returncode == 1
-    assert "ZeroDivisionError" in done.stderr

@@ -92,14 +92,22 @@ def test_the_repositorys_own_params_are_valid():
                                       "got True; correct the value"),
         ("margin: 0.001", "margin: .nan", "params.yaml: compare.margin: must be a finite number; "
                                           "got nan; correct the value"),
-        ("hidden: [128]", "hidden: &a [128]", "params.yaml:16:13: not valid YAML: anchors (&) "
-                                              "are not read, write the values out; mend that line"),
+        ("hidden: [128]", "hidden: &a [128]", "params.yaml:17:13: not valid YAML: anchors (&) "
+                                              "are not read, write the values out; fix that line"),
         ("epochs: 5", "epochs: [5", "params.yaml:11:13: not valid YAML: expected ',' or ']', "
-                                    "but got ':'; mend that line"),
+                                    "but got ':'; fix that line"),
     ],
 )  # fmt: skip
 def test_each_slip_is_told_in_one_line(old, new, message):
     assert refusal(old, new) == message
+
+
+def test_a_network_without_a_file_is_reported_with_the_known_ones(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(DEFAULTS.replace("network: feed_forward", "network: resnet", 1))
+
+    with pytest.raises(ParamsError, match=r"models.relu_128.network: must be a file of task/netw"):
+        params.load(path)
 
 
 def test_a_key_given_twice_is_refused():

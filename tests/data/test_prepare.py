@@ -19,9 +19,10 @@ from support import PATIENCE_SECONDS, ROOT, started
 
 import prepare
 from lab.base import files
-from lab.data import dataset, sources
+from lab.data import description, sources, splits
+from lab.data import prepared as storage
 
-ARRAYS = [f"{name}_{kind}.npy" for name in dataset.SPLITS for kind in ("images", "labels")]
+ARRAYS = [f"{name}_{kind}.npy" for name in splits.SPLITS for kind in ("images", "labels")]
 
 # Seed 0, 6,000 validation images. Pinned: another NumPy or another machine must split alike.
 SHA256 = {
@@ -120,10 +121,10 @@ def test_real_mnist_is_prepared_offline_and_twice_alike(supplied: Checkout) -> N
         "",
     )
     assert supplied.files() == OUTPUTS
-    description = dataset.read_description(supplied.folder / dataset.DESCRIPTION)
-    assert {name: getattr(description, name).sha256 for name in SHA256} == SHA256
+    found = description.read_description(supplied.folder / description.DESCRIPTION)
+    assert {name: getattr(found, name).sha256 for name in SHA256} == SHA256
     # The official counts of the test images per digit, as LeCun's page and every paper has them.
-    assert description.test.images_per_class == [
+    assert found.test.images_per_class == [
         980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
     ]  # fmt: skip
 
@@ -132,8 +133,8 @@ def test_real_mnist_is_prepared_offline_and_twice_alike(supplied: Checkout) -> N
     assert supplied.files() == OUTPUTS
     assert all((supplied.folder / path).read_bytes() == before[path] for path in OUTPUTS)
 
-    loaded = dataset.load_prepared(supplied.folder / dataset.PREPARED)
-    assert dataset.describe("MNIST", 0, loaded) == description
+    loaded = storage.load_prepared(supplied.folder / storage.PREPARED)
+    assert description.describe("MNIST", 0, loaded) == found
     assert np.asarray(loaded.test.labels[:5]).tolist() == [7, 2, 1, 0, 4]
 
 
@@ -214,7 +215,7 @@ def test_a_file_where_a_folder_belongs_is_one_line(
 
 
 def test_a_folder_where_a_file_belongs_is_one_line(supplied: Checkout) -> None:
-    (supplied.folder / dataset.DESCRIPTION).mkdir(parents=True)
+    (supplied.folder / description.DESCRIPTION).mkdir(parents=True)
 
     assert supplied.refusal() == (
         "metrics/dataset.json: Is a directory; "

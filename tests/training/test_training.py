@@ -7,13 +7,17 @@ import torch
 from support import PATIENCE_SECONDS
 
 from lab.base.params import ModelParams, TrainParams
-from lab.data.dataset import Prepared, Split
-from lab.results.schema import Trained
-from lab.training.loop import DTYPES, batches, choose_precision, decay, train_model, train_stack
+from lab.data.splits import Prepared, Split
+from lab.training.batches import batches
+from lab.training.device import DTYPES, choose_precision
+from lab.training.loop import train_model, train_stack
+from lab.training.optimizer import decay
+from lab.training.outcome import Trained
 from lab.training.stacks import image_steps, stacks
 
 CPU = torch.device("cpu")
 MODEL = ModelParams(
+    network="feed_forward",
     hidden=[16],
     activation="relu",
     dropout=0.0,
@@ -169,24 +173,33 @@ def test_weights_and_results_are_float32_whatever_the_precision(data):
 
 
 @pytest.mark.parametrize(
-    ("asked", "has_avx512", "has_amx", "used"),
+    ("asked", "processor", "used"),
     [
-        ("bfloat16", True, False, "bfloat16"),
-        ("bfloat16", False, True, "bfloat16"),
-        ("bfloat16", False, False, "float32"),
-        ("float32", True, True, "float32"),
+        ("bfloat16", {"avx512_bf16": True}, "bfloat16"),
+        ("bfloat16", {"amx_bf16": True, "avx512_bf16": False}, "bfloat16"),
+        ("bfloat16", {"architecture": "arm64", "bf16": True, "sve": False}, "bfloat16"),
+        ("bfloat16", {"architecture": "arm64", "sve_bf16": True}, "bfloat16"),
+        ("bfloat16", {"avx512_bf16": False, "amx_bf16": False, "avx2": True}, "float32"),
+        ("bfloat16", {}, "float32"),
+        ("float32", {"avx512_bf16": True}, "float32"),
     ],
 )
 def test_a_processor_that_is_slow_at_bfloat16_trains_in_float32(
-    monkeypatch, asked, has_avx512, has_amx, used
+    monkeypatch, asked, processor, used
 ):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_avx512)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    reported: list[str] = []
 
-    said: list[str] = []
+    assert choose_precision(asked, CPU, reported.append) == used
+    assert bool(reported) == (used != asked)
 
-    assert choose_precision(asked, CPU, said.append) == used
-    assert bool(said) == (used != asked)
+
+def test_torch_names_the_instructions_for_bfloat16_as_they_are_looked_up():
+    has = torch.cpu.get_capabilities()
+
+    assert {"x86_64": "avx512_bf16", "arm64": "bf16"}.get(
+        has["architecture"], "architecture"
+    ) in has
 
 
 def generators(*seeds: int) -> list[torch.Generator]:
@@ -195,7 +208,7 @@ def generators(*seeds: int) -> list[torch.Generator]:
 
 @pytest.mark.parametrize("count", [30, 64, 100, 1_000])
 def test_an_epoch_shows_every_image_once_to_every_seed(monkeypatch, count):
-    monkeypatch.setattr("lab.training.loop.SHUFFLE_WINDOW", 70)
+    monkeypatch.setattr("lab.training.batches.SHUFFLE_WINDOW", 70)
     orders = torch.cat(list(batches(torch.empty(count), 32, generators(0, 1))), dim=1)
 
     for order in orders:
@@ -210,7 +223,7 @@ def test_an_order_within_a_window_is_torchs_permutation():
 
 
 def test_windows_start_elsewhere_in_each_epoch(monkeypatch):
-    monkeypatch.setattr("lab.training.loop.SHUFFLE_WINDOW", 10)
+    monkeypatch.setattr("lab.training.batches.SHUFFLE_WINDOW", 10)
     (generator,) = generators(0)
     firsts = [
         set(next(batches(torch.empty(1_000), 10, [generator]))[0].tolist()) for _ in range(20)
@@ -284,7 +297,7 @@ def test_the_test_set_chooses_nothing(data):
 
 def test_evaluation_batches_do_not_matter(data, monkeypatch):
     whole = train(data)
-    monkeypatch.setattr("lab.training.loop.EVALUATION_BATCH", 7)
+    monkeypatch.setattr("lab.training.evaluation.EVALUATION_BATCH", 7)
 
     np.testing.assert_array_equal(train(data).test.predictions_SN, whole.test.predictions_SN)
 

@@ -37,12 +37,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "gelu": torch.nn.functional.gelu,
 }
-ACTIVATION_MODULES: dict[str, type[torch.nn.Module]] = {
-    "linear": torch.nn.Identity,
-    "relu": torch.nn.ReLU,
-    "tanh": torch.nn.Tanh,
-    "gelu": torch.nn.GELU,
-}
 
 
 @dataclass(frozen=True)
@@ -168,11 +162,3 @@ def _product_of_shared(values_BD: Tensor, weight_SDH: Tensor) -> Tensor:
     else:
         product_BK = torch.nn.functional.linear(values_BD, weight_KD)
     return product_BK.view(-1, seeds, hidden).transpose(0, 1)
-
-
-def sequential(model: ModelParams, inputs: int, classes: int) -> torch.nn.Sequential:
-    """One seed's network as plain torch, without dropout; loads that seed's part of `weights()`."""
-    modules: list[torch.nn.Module] = []
-    for fan_in, fan_out in itertools.pairwise([inputs, *model.hidden, classes]):
-        modules += [torch.nn.Linear(fan_in, fan_out), ACTIVATION_MODULES[model.activation]()]
-    return torch.nn.Sequential(*modules[:-1])

@@ -1,0 +1,124 @@
+"""How a root script starts and ends: one line and an exit code for all that is not a bug.
+
+A script calls `begin` before it imports anything that takes seconds, and `run_script` last. Nothing
+else in `lab` touches signals, hooks or the process, so importing it changes nothing.
+"""
+
+import errno
+import importlib.util
+import io
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+
+from lab.base.errors import LabError, shortened
+
+EXIT_MISUSE = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+PARENT_SECONDS = 0.2  # between two looks at whether DVC still runs
+INTERRUPT_SECONDS = 5.0  # that an interrupted script is given to end by itself
+INTERRUPTED = "interrupted; nothing half-written was left behind"
+OUT_OF_MEMORY = "out of memory: lower train.seeds_per_stack or train.batch_size"
+NOT_INSTALLED = (
+    "the packages of requirements.txt are not installed for this Python; "
+    "run `make repro`, or after it `source .venv/bin/activate`"
+)
+
+# Faults of the machine rather than of this code. A file that is missing is none of them: only who
+# opens a user's file knows that it is the user's, and says so; elsewhere it is a bug.
+_MACHINE_ERRNOS = {
+    errno.ENOSPC: "free some space, then run again",
+    errno.EDQUOT: "raise the quota or free some space, then run again",
+    errno.EROFS: "make the folder writable, then run again",
+    errno.EACCES: "make it accessible (check owner and mode), then run again",
+    errno.EPERM: "make it accessible (check owner and mode), then run again",
+    errno.EIO: "check the disk, then run again",
+    errno.EFBIG: "raise the file size limit, then run again",
+    errno.EMFILE: "raise the limit on open files (ulimit -n), then run again",
+    errno.ENAMETOOLONG: "use a shorter path, then run again",
+    errno.ELOOP: "fix the links that lead to each other, then run again",
+    errno.EEXIST: "remove the file that stands where a folder belongs, then run again",
+    errno.ENOTDIR: "remove the file that stands where a folder belongs, then run again",
+    errno.EISDIR: "remove the folder that stands where a file belongs, then run again",
+}
+
+
+def begin() -> None:
+    """Lets Ctrl-C be one line from here on, and checks that the packages are installed."""
+    sys.excepthook = _interrupted_or_bug
+    if importlib.util.find_spec("safetensors") is None:
+        _leave(NOT_INSTALLED, EXIT_MISUSE)
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Runs a script's `main` and turns every error that a user can fix into one line and exit 2.
+
+    Anything else is a bug and keeps its traceback; `LAB_DEBUG=1` shows every traceback.
+    """
+    if "DVC_STAGE" in os.environ and sys.platform != "win32":
+        threading.Thread(target=_end_with_dvc, daemon=True).start()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a report's signs are not in every encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _leave(INTERRUPTED, EXIT_INTERRUPTED)
+    except LabError as error:
+        _leave(" ".join(str(error).split()), EXIT_MISUSE)
+    except BrokenPipeError:
+        _leave("", EXIT_MISUSE)
+    except MemoryError:
+        _leave(OUT_OF_MEMORY, EXIT_MISUSE)
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in ("allocate memory", "out of memory")):  # torch's
+            raise
+        _leave(OUT_OF_MEMORY, EXIT_MISUSE)
+    except OSError as error:
+        if error.errno not in _MACHINE_ERRNOS:
+            raise
+        where = shortened(str(error.filename or "a file"))
+        _leave(f"{where}: {error.strerror}; {_MACHINE_ERRNOS[error.errno]}", EXIT_MISUSE)
+
+
+def is_debugging() -> bool:
+    """Whether the user asked for tracebacks."""
+    return os.environ.get("LAB_DEBUG", "") not in ("", "0")
+
+
+def _interrupted_or_bug(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        _leave(INTERRUPTED, EXIT_INTERRUPTED)
+    sys.__excepthook__(kind, error, trace)
+
+
+def _end_with_dvc() -> None:
+    """Interrupts the script when the DVC that started it was killed.
+
+    It would train on, unseen, beside the one that the next `dvc repro` starts.
+    """
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    time.sleep(INTERRUPT_SECONDS)  # who started DVC with nohup or & has signals ignored
+    os._exit(EXIT_INTERRUPTED)
+
+
+def _leave(message: str, code: int) -> None:
+    """Prints the line and ends the process at once, worker threads included."""
+    script = os.path.basename(sys.argv[0])
+    try:
+        if is_debugging() and sys.exc_info()[0]:
+            traceback.print_exc()
+        if message:
+            print(f"{script}: {message}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(code)

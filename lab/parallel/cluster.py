@@ -1,0 +1,64 @@
+"""Stacks trained on the nodes of a Ray cluster."""
+
+import logging
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from lab.base.errors import LabError
+from lab.base.params import Params
+from lab.data.splits import Prepared
+from lab.parallel.work import TRIES, Done, OnEpoch, Outcome, Stack, prepared, train
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("lab", "task")
+
+
+def connect(address: str) -> None:
+    """Joins the Ray cluster at `address`; the project's code is sent to its nodes.
+
+    Raises:
+        LabError: Ray is not installed, or no cluster answers.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise LabError("--address: needs Ray; run `make cluster`") from None
+    code = {"py_modules": [str(ROOT / name) for name in CODE]}
+    try:
+        ray.init(address, runtime_env=code, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise LabError(f"--address: no Ray cluster at {address!r} ({error})") from None
+
+
+def on_cluster(
+    tree: Params, stacks: Sequence[Stack], gpus_per_stack: float, on_epoch: OnEpoch
+) -> Generator[Outcome]:
+    """Yields stacks as they finish; Ray starts those of killed processes and lost nodes again.
+
+    They start from the beginning: another node does not see this one's checkpoints.
+    The images go to each node once, into memory that its workers share.
+    """
+    import ray
+
+    try:
+        remote = ray.remote(num_cpus=1, num_gpus=gpus_per_stack, max_retries=TRIES - 1)(_train_far)
+        data = ray.put(prepared())
+        waiting = {remote.remote(tree, stack, data): stack for stack in stacks}
+        while waiting:
+            (finished,), _ = ray.wait(list(waiting), num_returns=1)
+            stack = waiting.pop(finished)
+            try:
+                done: Done = ray.get(finished)
+            except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+                yield stack, None
+                continue
+            for epoch in done.trained.epochs:
+                accuracy = epoch.validation_accuracy_S.mean()
+                on_epoch(stack.model, stack.seeds, epoch.number, accuracy)
+            yield stack, done
+    finally:
+        ray.shutdown()
+
+
+def _train_far(tree: Params, stack: Stack, data: Prepared) -> Done:
+    return train(tree, stack, data, lambda epoch: None)
