@@ -32,7 +32,7 @@ test: $(READY)  ## set up, then pass the tests
 	@python -m pytest -n auto
 
 ui: $(READY)  ## open the MLflow UI on the recorded runs (port 5000, or UI_PORT=)
-	@python -m lab.tracking.recording ui
+	@python -m lab.tracking.ui
 
 sync: $(READY)  ## send recorded runs to the MLflow server or DagsHub repository that is configured
 	@python sync.py
@@ -64,9 +64,9 @@ OLD_MLFLOW := .venv/mlflow-2.7
 test-servers: $(READY)  ## tests of the mirror in full, against this MLflow and against 2.7
 	@test -x $(OLD_MLFLOW)/bin/mlflow || (uv venv -q --python 3.11 $(OLD_MLFLOW) && \
 	  uv pip install -q --python $(OLD_MLFLOW)/bin/python "mlflow==2.7.1" "setuptools<81")
-	@FAULT_CAMPAIGN=1 python -m pytest -q tests/test_mirror.py
+	@FAULT_CAMPAIGN=1 python -m pytest -q tests/tracking/test_mirror.py
 	@FAULT_CAMPAIGN=1 OLD_MLFLOW_PYTHON=$(CURDIR)/$(OLD_MLFLOW)/bin/python \
-	  python -m pytest -q tests/test_mirror.py
+	  python -m pytest -q tests/tracking/test_mirror.py
 
 test-faults: $(READY)  ## kill, fill, cut and corrupt, hundreds of times (an hour; docs/reliability.md)
 	@python -m tests.faults $(FAULTS)

@@ -25,8 +25,8 @@ from lab.results.predictions import Bytes
 from lab.results.schema import SCHEMA_VERSION, ModelResults
 from lab.results.storage import csv_text
 from lab.tracking import recording as tracking
-from lab.tracking import runs
-from lab.tracking.recording import Dataset, Run
+from lab.tracking import training_runs
+from lab.tracking.recording import Dataset, RunSpec
 from lab.training import checkpoints
 from lab.training.scoring import confusion
 from lab.verdict.comparison import Chosen, Comparison, ModelDifference, Side, findings
@@ -61,12 +61,12 @@ def main() -> None:
     weights.export_seed(BEST, chosen.model, chosen.seed, tree.models[chosen.model])
 
     best = trained[chosen.model]
-    with tracking.recording(describe(tree, found, read_description(DESCRIPTION))) as recorder:
-        recorder.metrics(runs.spreads("validation", best.validation))
-        recorder.metrics(runs.spreads("test", best.test))
-        recorder.artifact(METRICS / "confusion_matrix.png")
-        recorder.artifact(METRICS / "comparison.json")
-        recorder.model(BEST)
+    with tracking.recording(describe(tree, found, read_description(DESCRIPTION))) as active:
+        active.metrics(training_runs.spreads("validation", best.validation))
+        active.metrics(training_runs.spreads("test", best.test))
+        active.artifact(METRICS / "confusion_matrix.png")
+        active.artifact(METRICS / "comparison.json")
+        active.model(BEST)
     print(f"chosen by validation accuracy: {chosen.model} (seed {chosen.seed} -> {BEST})")
     for difference in found.differences:
         print(difference.sentence())
@@ -136,10 +136,10 @@ def write_confusion(predicted: Bytes, labels: Bytes, chosen: Chosen, names: Sequ
     )
 
 
-def describe(tree: Params, found: Comparison, data: Description) -> Run:
+def describe(tree: Params, found: Comparison, data: Description) -> RunSpec:
     """The MLflow run that carries the chosen model and the pictures."""
     chosen = found.chosen
-    return Run(
+    return RunSpec(
         name="comparison",
         params={"margin": found.margin, "models": ", ".join(tree.models)},
         tags={

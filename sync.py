@@ -1,15 +1,17 @@
 """Sends recorded runs to the configured MLflow server or DagsHub repository: `make sync`."""
 
+from lab.base.script import begin, run_script
+
+if __name__ == "__main__":
+    begin()
+
 import os
 import sys
 
 from tqdm import tqdm
 
 from lab.base.errors import LabError
-from lab.base.script import run_script
-from lab.tracking import outbox, server
-from lab.tracking.recorder import Store
-from lab.tracking.recording import local_store, quiet_mlflow
+from lab.tracking.destination import ServerError, host_of, local_store, quiet_mlflow, server_url
 
 
 def main() -> None:
@@ -18,37 +20,40 @@ def main() -> None:
     Raises:
         LabError: no server is configured, it refuses, or runs are left to send.
     """
-    address = server.address()
-    if not address and "--if-configured" not in sys.argv[1:]:
+    url = server_url()
+    if not url and "--if-configured" not in sys.argv[1:]:
         raise LabError(
             "no server is configured; set MLFLOW_TRACKING_URI to one, "
             "or DAGSHUB_REPO and DAGSHUB_USER_TOKEN"
         )
-    if address:
-        os.environ.update(quiet_mlflow())
-        send_all(address)
+    if url:
+        os.environ.update(quiet_mlflow())  # before MLflow is imported
+        send_all(url)
 
 
-def send_all(address: str) -> None:
+def send_all(url: str) -> None:
     """Sends the whole queue, with progress.
 
     Raises:
         LabError: runs are left to send.
     """
-    host = server.host_of(address)
-    store, ledger = Store(local_store()).client, outbox.Ledger(address)
-    queue = outbox.unsent(store, ledger)
+    from lab.tracking.sender import left_line, send_queue
+    from lab.tracking.sent import SentRuns, unsent
+    from lab.tracking.server import Server
+    from lab.tracking.store import Store
+
+    store, sent = Store(local_store()).client, SentRuns(url)
+    queue = unsent(store, sent)
     count, problem = sum(queue.values()), ""
     try:
-        with tqdm(total=count, unit="run", desc=host, disable=None) as progress:
-            there = server.Server(server.destination())
-            problem = outbox.Sync(store, there, ledger, progress.update).send(queue)
-    except server.ServerError as error:
+        with tqdm(total=count, unit="run", desc=host_of(url), disable=None) as progress:
+            problem = send_queue(queue, store, Server(url), sent, progress.update)
+    except ServerError as error:
         problem = str(error)
-    left = sum(outbox.unsent(store, ledger).values())
+    left = sum(unsent(store, sent).values())
     if left:
-        raise LabError(outbox.left_line(left, host, problem))
-    print(f"{host}: {count} runs sent, none left")
+        raise LabError(left_line(left, host_of(url), problem))
+    print(f"{host_of(url)}: {count} run{'s' * (count != 1)} sent, none left")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from lab.data.prepared import PREPARED, load_prepared
 from lab.results.cost import Meter, write_cost
 from lab.results.storage import tracked
 from lab.tracking import recording as tracking
-from lab.tracking import runs
+from lab.tracking import training_runs
 from lab.training import checkpoints
 from lab.training.checkpoints import Checkpoints
 from lab.training.device import choose_device, choose_precision
@@ -40,14 +40,14 @@ def main() -> None:
     described = read_description(DESCRIPTION)
     verify(data, described)
     kept = Checkpoints(tree, name, described, device=device.type, precision=precision)
-    run = runs.training_run(tree, name, described)
+    run = training_runs.training_run(tree, name, described)
 
-    with tracking.recording(run) as recorder:
+    with tracking.recording(run) as active:
         with EpochProgress(len(stacks(train)) * train.epochs) as progress, Meter() as meter:
 
             def on_epoch(epoch: Epoch) -> None:
                 progress.show(name, epoch.seeds, epoch.number, epoch.validation_accuracy_S.mean())
-                runs.log_epoch(recorder, name, epoch)
+                training_runs.log_epoch(active, name, epoch)
 
             trained = train_model(
                 model,
@@ -62,7 +62,7 @@ def main() -> None:
         results = write_trained(name, trained, data, device=device.type, precision=precision)
         usage = None if kept.is_used else meter.usage
         costs = write_cost(name, usage, image_steps(train, data), tracked(name)[0])
-        runs.log_results(recorder, results, curve(trained), costs)
+        training_runs.log_results(active, results, curve(trained), costs)
     checkpoints.finish(name, tracked(name)[0])
     accuracy = results.test.accuracy
     print(f"{name}: test accuracy {accuracy.mean:.4f} over {len(results.seeds)} seeds")

@@ -27,8 +27,8 @@ from lab.parallel.work import TRIES, Done, Outcome, Stack
 from lab.results import cost
 from lab.results.storage import tracked
 from lab.tracking import recording as tracking
-from lab.tracking import runs
-from lab.tracking.recording import Recorder
+from lab.tracking import training_runs
+from lab.tracking.recording import ActiveRun
 from lab.training import checkpoints, stacks
 from lab.training.outcome import joined
 from lab.training.scoring import curve, write_trained
@@ -84,7 +84,7 @@ def out_of_date() -> list[str]:
 class OpenRun:
     """A model's MLflow run; closed when the model is complete, or when everything ends."""
 
-    recorder: Recorder
+    active: ActiveRun
     until: ExitStack
 
 
@@ -92,12 +92,12 @@ def record(tree: Params, names: Sequence[str], whole: ExitStack) -> dict[str, Op
     """Opens one run for all and one for each model, with the same tag `group`."""
     data = read_description(DESCRIPTION)
     verify(load_prepared(PREPARED), data)
-    group = runs.group_of(tree, data)
-    whole.enter_context(tracking.recording(runs.group_run(tree, names, data, group)))
+    group = training_runs.group_of(tree, data)
+    whole.enter_context(tracking.recording(training_runs.group_run(tree, names, data, group)))
     opened = {}
     for name in names:
         until = whole.enter_context(ExitStack())
-        run = runs.training_run(tree, name, data, group)
+        run = training_runs.training_run(tree, name, data, group)
         opened[name] = OpenRun(until.enter_context(tracking.recording(run)), until)
     return opened
 
@@ -128,15 +128,15 @@ def collect(
         found[stack] = done
         run = open_runs[stack.model]
         for epoch in done.trained.epochs:
-            runs.log_epoch(run.recorder, stack.model, epoch)
+            training_runs.log_epoch(run.active, stack.model, epoch)
         parts = [found.get(other) for other in todo if other.model == stack.model]
         if all(parts):
-            write(tree, stack.model, [part for part in parts if part], run.recorder)
+            write(tree, stack.model, [part for part in parts if part], run.active)
             run.until.close()
     return lost
 
 
-def write(tree: Params, name: str, parts: Sequence[Done], recorder: Recorder) -> None:
+def write(tree: Params, name: str, parts: Sequence[Done], active: ActiveRun) -> None:
     """Writes and records a model whose stacks are all there.
 
     Raises:
@@ -156,7 +156,7 @@ def write(tree: Params, name: str, parts: Sequence[Done], recorder: Recorder) ->
     steps = stacks.image_steps(tree.train, data)
     usage = cost.joined([part.usage for part in parts])
     values = cost.write_cost(name, usage, steps, tracked(name)[0])
-    runs.log_results(recorder, results, curve(trained), values)
+    training_runs.log_results(active, results, curve(trained), values)
     print(f"{name}: test accuracy {results.test.accuracy.mean:.4f} over {len(results.seeds)} seeds")
 
 

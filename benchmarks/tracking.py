@@ -23,7 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab.tracking import recording as tracking
-from lab.tracking.recorder import Store
+from lab.tracking.destination import quiet_mlflow
+from lab.tracking.store import Store
 from tests.servers import PASSWORD, USER, Proxy, mlflow_server
 
 ROUNDS = 3
@@ -35,13 +36,13 @@ QUEUED = 1_001  # runs: 91 models of ten seeds
 WORK = 25  # products in a call of `work`; 20 calls per core make a training of about 12 s
 
 
-def a_model(name: str) -> tracking.Run:
+def a_model(name: str) -> tracking.RunSpec:
     """A parent with ten seeds, about as rich as what `train.py` records."""
     params = {f"param_{number}": number for number in range(14)}
     tags = {"model": name, **{f"tag_{number}": "value" for number in range(10)}}
     dataset = tracking.Dataset("MNIST", "d" * 64)
-    seeds = [tracking.Run(f"{name} seed {s}", params, tags, "", dataset) for s in range(SEEDS)]
-    return tracking.Run(name, params, tags, "note", dataset, seeds)
+    seeds = [tracking.RunSpec(f"{name} seed {s}", params, tags, "", dataset) for s in range(SEEDS)]
+    return tracking.RunSpec(name, params, tags, "note", dataset, seeds)
 
 
 def train() -> None:
@@ -56,13 +57,13 @@ def train() -> None:
             matrix @ matrix
 
     began = time.monotonic()
-    with tracking.recording(a_model("relu")) as recorder, ThreadPoolExecutor(cores) as pool:
+    with tracking.recording(a_model("relu")) as active, ThreadPoolExecutor(cores) as pool:
         for epoch in range(EPOCHS):
             list(pool.map(work, range(4 * cores)))
             values = dict.fromkeys(METRICS, epoch / 7)
-            recorder.metrics(values, step=epoch)
+            active.metrics(values, step=epoch)
             for seed in range(SEEDS):
-                recorder.metrics(values, step=epoch, child=f"relu seed {seed}")
+                active.metrics(values, step=epoch, child=f"relu seed {seed}")
     print(json.dumps([time.monotonic() - began, children_cpu_seconds()]))
 
 
@@ -107,7 +108,7 @@ def time_added(folder: Path, proxy: Proxy) -> None:
             proxy.delay = 0.0
             sync(folder, proxy)  # every round begins with an empty queue
             proxy.delay = delay
-            proxy.spoil("", 0)
+            proxy.clear()
             mirrored[delay].append(timed(folder, proxy.url))
             requests[delay] = len(proxy.seen) / (SEEDS + 1)
     base, base_cpu = medians(plain)
@@ -141,7 +142,7 @@ def rate_of_sync(folder: Path, proxy: Proxy) -> None:
         for key in range(QUEUED // (SEEDS + 1)):
             fill(store, key)
         proxy.delay = delay
-        proxy.spoil("", 0)
+        proxy.clear()
         seconds, cpu = sync(folder, proxy)
         print(
             f"sync, {1000 * delay:.0f} ms: {QUEUED} runs in {seconds:.1f} s, "
@@ -167,7 +168,7 @@ def fill(store: Store, key: int) -> None:
 def main() -> None:
     """Both measures."""
     os.environ |= {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
-    os.environ.update(tracking.quiet_mlflow())
+    os.environ.update(quiet_mlflow())
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         there, here = Path(scratch, "server"), Path(scratch, "here")

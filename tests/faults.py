@@ -259,7 +259,7 @@ def strike(project: Project, process: "subprocess.Popen[str]", victim: str) -> N
         else:
             is_recorder = victim == "recorder"
             for number, line in sorted(project.processes().items(), reverse=True):
-                if ("lab.tracking.recorder" in line) == is_recorder and number != process.pid:
+                if ("lab.tracking.writer" in line) == is_recorder and number != process.pid:
                     os.kill(number, signal.SIGKILL)
                     break
 
@@ -689,13 +689,13 @@ def bad_server(place: Place, case: Case) -> Outcome:
         if case.fault == "nobody listens":
             url = f"http://127.0.0.1:{free_port()}"
         elif case.fault != "slow":
-            proxy.spoil(case.fault, case.number)
+            proxy.inject(case.fault, case.number)
         told = place.project.run(*COMMANDS[case.command].arguments, MLFLOW_TRACKING_URI=url)
         outcome = Outcome(case, told.code, told.last_line, told.seconds)
         outcome.losses += after_the_fault(place, right, told)
         if told.code != 0:
             outcome.losses.append(f"exit {told.code}: {told.errors[-300:]}")
-        proxy.spoil("", 0)
+        proxy.clear()
         outcome.losses += again(place, "sync", MLFLOW_TRACKING_URI=proxy.url)
         outcome.losses += in_the_end(place, right, case.command)
         outcome.losses += check()

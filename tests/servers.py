@@ -1,4 +1,4 @@
-"""Real servers on loopback, and a proxy that spoils requests on their way to one."""
+"""Real servers on loopback, and a proxy that injects faults on the way to one."""
 
 import base64
 import contextlib
@@ -114,16 +114,18 @@ FAULTS = {
     # and from then on
     "dies": "this and every later request is reset",
 }
+LATE = "late"  # no answer; done just before the next request for the same
 
 
 class Proxy:
-    """Forwards to a server, spoils the request with number `spoiled` (from 1), counts them all."""
+    """Forwards to a server, injects a fault into one request (from 1 on), counts them all."""
 
     def __init__(self, target: str, delay: float = 0.0):
         self.target = target.removeprefix("http://")
         self.delay = delay
         self.fault = ""
-        self.spoiled = 0
+        self.number, self.among = 0, ""
+        self.late: tuple[str, str, Any, bytes] | None = None
         self.seen: list[str] = []
         self.released = threading.Event()
         self._lock = threading.Lock()
@@ -146,9 +148,14 @@ class Proxy:
         self._thread.join()
         self._server.server_close()
 
-    def spoil(self, fault: str, number: int) -> None:
+    def clear(self) -> None:
+        """Counts from the beginning, without a fault."""
+        self.inject("", 0)
+
+    def inject(self, fault: str, number: int, among: str = "") -> None:
+        """Counts from the beginning; the request with that number, among some, meets the fault."""
         with self._lock:
-            self.fault, self.spoiled, self.seen = fault, number, []
+            self.fault, self.number, self.among, self.seen = fault, number, among, []
             self.released.set()
             self.released = threading.Event()
 
@@ -156,8 +163,10 @@ class Proxy:
         """Notes a request and says how to treat it."""
         with self._lock:
             self.seen.append(line)
-            number = len(self.seen)
-            is_hit = number >= self.spoiled > 0 if self.fault == "dies" else number == self.spoiled
+            number = len([each for each in self.seen if self.among in each])
+            if self.among not in line:
+                return ""
+            is_hit = number >= self.number > 0 if self.fault == "dies" else number == self.number
             return self.fault if is_hit else ""
 
 
@@ -203,7 +212,13 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(int(fault), b"<html>no</html>", {"Retry-After": "0"})
         if fault == "garbage":
             return self.answer(200, b"<html>hello</html>")
-        status, content = self.forward(body)
+        if fault == LATE:
+            proxy.late = (self.command, self.path, self.headers, body)
+            return self.hang()
+        if proxy.late and proxy.late[1] == self.path:
+            late, proxy.late = proxy.late, None
+            self.forward(*late)
+        status, content = self.forward(self.command, self.path, self.headers, body)
         if fault == "hangs after":
             return self.hang()
         if fault == "500 after":
@@ -219,12 +234,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
-    def forward(self, body: bytes) -> tuple[int, bytes]:
+    def forward(self, command: str, path: str, given: Any, body: bytes) -> tuple[int, bytes]:
         if time.monotonic() - self.used > 2:  # the server closes idle connections after 5 s
             self.upstream.close()
         self.used = time.monotonic()
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
-        self.upstream.request(self.command, self.path, body, headers)
+        headers = {k: v for k, v in given.items() if k.lower() not in ("host", "connection")}
+        self.upstream.request(command, path, body, headers)
         response = self.upstream.getresponse()
         return response.status, response.read()
 
@@ -254,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class DagsHub:
-    """DagsHub's API as `dagshub.init` sees it, and its MLflow server under /owner/name.mlflow."""
+    """DagsHub's API, as far as its login goes, and its MLflow server under /owner/name.mlflow."""
 
     def __init__(self, mlflow: str, repo: str, token: str):
         self.mlflow, self.repo, self.token = mlflow.removeprefix("http://"), repo, token
@@ -282,10 +297,9 @@ class DagsHub:
                 login = base64.b64encode(f"someone:{outer.token}".encode()).decode()
                 if self.headers.get("Authorization") != f"Basic {login}":
                     return self.answer(401, b"no")
-                self.path = path
                 own = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
                 self.headers.replace_header("Authorization", f"Basic {own}")
-                return self.answer(*self.forward(body))
+                return self.answer(*self.forward(self.command, path, self.headers, body))
 
         self._server = _QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -294,29 +308,11 @@ class DagsHub:
     def api(self, path: str, authorization: str) -> tuple[int, Any]:
         if authorization != f"Bearer {self.token}":
             return 401, {"message": "no"}
-        owner, name = self.repo.split("/")
-        user = dict.fromkeys(
-            ("full_name", "avatar_url", "public_email", "website", "company", "description"), ""
-        ) | {"id": 1, "login": "someone", "username": "someone"}
         if path == "/api/v1/user":
-            return 200, user
-        if path != f"/api/v1/repos/{self.repo}":
-            return 404, {"message": "no"}
-        flags = dict.fromkeys(("private", "fork", "empty", "mirror"), False)
-        counts = ("id", "size", "stars_count", "forks_count", "watchers_count", "open_issues_count")
-        texts = ("description", "html_url", "ssh_url", "clone_url", "website", "default_branch")
-        return 200, {
-            **flags,
-            **dict.fromkeys(counts, 0),
-            **dict.fromkeys(texts, ""),
-            "owner": {**user, "login": owner, "username": owner},
-            "name": name,
-            "full_name": self.repo,
-            "parent": None,
-            "created_at": "",
-            "updated_at": "",
-            "permissions": {},
-        }
+            return 200, {"id": 1, "login": "someone", "username": "someone"}
+        if path == f"/api/v1/repos/{self.repo}":
+            return 200, {"full_name": self.repo, "permissions": {}}
+        return 404, {"message": "no"}
 
     def __enter__(self) -> "DagsHub":
         self._thread.start()

@@ -61,9 +61,9 @@ def folder(tmp_path) -> Path:
         (EVENT, {"GITHUB_EVENT_PATH": "deep.json"}, "not the JSON of an event"),
         (EVENT, {"GITHUB_EVENT_PATH": "number.json"}, "pull_request.top level"),
         (EVENT, {"GITHUB_EVENT_PATH": "options.json"}, "pull_request.base.sha"),
-        (["lab.tracking.recording", BYTES], {}, "takes one argument"),
-        (["lab.tracking.recording", "ui"], {"UI_PORT": "9" * 5_000}, "a port is a number"),
-        (["lab.tracking.recording", "ui"], {"UI_PORT": "²"}, "a port is a number"),
+        (["lab.tracking.ui", BYTES], {}, "takes no argument"),
+        (["lab.tracking.ui"], {"UI_PORT": "9" * 5_000}, "a port is a number"),
+        (["lab.tracking.ui"], {"UI_PORT": "²"}, "a port is a number"),
         (["lab.base.remote", "write", "../x"], {}, "must be owner/name"),
         (["lab.base.remote", "write", "-a/b"], {}, "must be owner/name"),
         (

@@ -187,9 +187,9 @@ import os
 import requests
 import sync
 from lab.base.errors import LabError
-from lab.tracking.recording import Run, recording
-with recording(Run(name="one", tags={"a": "b"})) as recorder:
-    recorder.metrics({"accuracy": 0.5})
+from lab.tracking.recording import RunSpec, recording
+with recording(RunSpec(name="one", tags={"a": "b"})) as active:
+    active.metrics({"accuracy": 0.5})
 for status in (401, 500, 200):
     requests.put(f"{os.environ['ECHO']}/answer/{status}").raise_for_status()
     try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from lab.base.errors import LabError, shortened
 from lab.base.script import run_script
-from lab.tracking.server import DAGSHUB_REPO, TOKEN_VARIABLES
+from lab.tracking.destination import DAGSHUB_REPO, TOKEN_VARIABLES
 
 NAME = "dagshub"
 USAGE = "usage: python -m lab.base.remote write OWNER/NAME | pull | push"

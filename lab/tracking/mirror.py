@@ -3,42 +3,31 @@
 A *tree* is a parent run and its children. A run on the server carries the local run's id as a
 tag, so whoever sends a tree again finds what an interrupted attempt left there, reads back which
 points arrived, and adds the rest. Two senders must not send one tree at once; see
-`lab.tracking.outbox`.
+`lab.tracking.sent.claimed_tree`.
 """
 
 import collections
 import dataclasses
 import functools
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from lab.tracking.recording import EXPERIMENT
-from lab.tracking.server import Server, UnreachableError
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
+from lab.tracking.destination import RejectedError, ServerError, UnreachableError, host_of
+from lab.tracking.sent import PARENT_TAG, SentRuns
+from lab.tracking.server import Server, pages
 
 RUN_TAG = "local_run_id"
 TREE_TAG = "local_tree_id"
-PARENT_TAG = "mlflow.parentRunId"
-MAX_ENTRIES = 1_000  # metrics, params and tags in one request; this and the next are MLflow's
-MAX_TAGS = 100  # tags in one request, and params
 Point = tuple[str, int, int, str]  # metric, step, time in ms, value as Python writes it
-
-
-class Ledger(Protocol):
-    """Remembers which local runs the server has."""
-
-    def server_id(self, local_id: str) -> str | None:
-        """The run's id on the server, None while it is unsent."""
-
-    def add(self, local_id: str, server_id: str) -> None:
-        """Notes that the server has all of a run."""
 
 
 @dataclasses.dataclass
@@ -59,13 +48,13 @@ class _Copy:
 class Tree:
     """A parent run and its children on their way to a server."""
 
-    def __init__(self, root: str, store: "MlflowClient", there: Server, ledger: Ledger):
+    def __init__(self, root: str, store: MlflowClient, server: Server, sent: SentRuns) -> None:
         self.root = root
         self._store = store
-        self._server = there
-        self._ledger = ledger
+        self._server = server
+        self._there = server.client
+        self._sent = sent
         self._copies: dict[str, _Copy] = {}
-        self._experiment = ""
         self._must_search = True
         self._may_be_twice = False  # an unanswered request may have made a second copy
 
@@ -77,8 +66,8 @@ class Tree:
     @property
     def link(self) -> str:
         """Address of the parent's page."""
-        where, copy = self._server.where, self._copies[self.root]
-        return f"{where.url}/#/experiments/{self._experiment}/runs/{copy.server_id}"
+        copy = self._copies[self.root]
+        return f"{self._server.url}/#/experiments/{self._server.experiment()}/runs/{copy.server_id}"
 
     def send(self, pool: ThreadPoolExecutor, on_sent: Callable[[], object] = lambda: None) -> None:
         """Sends what the server lacks of the tree as it stands now.
@@ -86,7 +75,7 @@ class Tree:
         Raises:
             ServerError: the first failure; calling again goes on where it stopped.
         """
-        self._experiment = self._server.experiment(EXPERIMENT)
+        self._server.experiment()
         root, *children = self._local_runs()
         if self._must_search:
             self._search()
@@ -98,50 +87,48 @@ class Tree:
             self._may_be_twice = False
         self._end(root, on_sent)
 
-    def _local_runs(self) -> list["Run"]:
+    def _local_runs(self) -> list[Run]:
         """The parent, then its children."""
         root = self._store.get_run(self.root)
         query = f"tags.`{PARENT_TAG}` = '{self.root}'"
-        children = list(pages(self._store, [root.info.experiment_id], query))
+        children = list(pages(self._store, root.info.experiment_id, query))
         for run in (root, *children):
             if run.info.run_id not in self._copies:
-                sent = self._ledger.server_id(run.info.run_id)
-                self._copies[run.info.run_id] = _Copy(sent or "", is_complete=bool(sent))
+                server_id = self._sent.server_id(run.info.run_id)
+                self._copies[run.info.run_id] = _Copy(server_id or "", is_complete=bool(server_id))
         return [root, *children]
 
     def _search(self) -> None:
         """Finds what earlier attempts left on the server; of two copies one is kept."""
         found = collections.defaultdict(list)
-        for run in self._server.runs_tagged(self._experiment, TREE_TAG, self.root):
-            tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
-            found[tags.get(RUN_TAG, "")].append(run["info"])
+        query = f"tags.{TREE_TAG} = '{self.root}'"
+        for run in self._server.ask(list, pages(self._there, self._server.experiment(), query)):
+            found[run.data.tags.get(RUN_TAG, "")].append(run.info)
         for local_id, copy in self._copies.items():
-            infos = sorted(found[local_id], key=lambda info: str(info["run_id"]))
+            infos = sorted(found[local_id], key=lambda info: info.run_id)
             if infos and not copy.server_id:
-                copy.server_id, copy.artifact_uri = infos[0]["run_id"], infos[0]["artifact_uri"]
+                copy.server_id, copy.artifact_uri = infos[0].run_id, infos[0].artifact_uri
                 copy.has_unknown_points = True
             for info in infos:
-                if info["run_id"] != copy.server_id:
-                    self._server.delete_run(info["run_id"])
+                if info.run_id != copy.server_id:
+                    self._server.ask(self._there.delete_run, info.run_id)
         self._must_search = False
 
-    def _place(self, run: "Run") -> _Copy:
-        """The run's copy on the server, created if need be."""
+    def _place(self, run: Run) -> None:
+        """Creates the run's copy on the server if need be."""
         copy = self._copies[run.info.run_id]
-        if not copy.server_id:
-            tags = self._tags(run)
-            try:
-                info = self._server.create_run(
-                    self._experiment, run.info.run_name, run.info.start_time, tags
-                )
-            except UnreachableError:
-                self._must_search = self._may_be_twice = True
-                raise
-            copy.server_id, copy.artifact_uri = info["run_id"], info["artifact_uri"]
-            copy.tags = tags
-        return copy
+        if copy.server_id:
+            return
+        tags = self._tags(run)
+        create = functools.partial(self._there.create_run, self._server.experiment())
+        try:
+            info = self._server.ask(create, run.info.start_time, tags, run.info.run_name).info
+        except UnreachableError:
+            self._must_search = self._may_be_twice = True
+            raise
+        copy.server_id, copy.artifact_uri, copy.tags = info.run_id, info.artifact_uri, tags
 
-    def _send_run(self, run: "Run", on_sent: Callable[[], object]) -> None:
+    def _send_run(self, run: Run, on_sent: Callable[[], object]) -> None:
         """A child, from nothing to its end."""
         if self._copies[run.info.run_id].is_complete:
             return
@@ -151,32 +138,35 @@ class Tree:
             upload()
         self._end(run, on_sent)
 
-    def _send_data(self, run: "Run") -> None:
+    def _send_data(self, run: Run) -> None:
         copy = self._copies[run.info.run_id]
         if copy.is_complete:
             return
-        here = collections.Counter(_points(self._store, run))
         if copy.has_unknown_points:
-            copy.points = collections.Counter(self._points_there(copy, run))
-            copy.has_unknown_points = False
-        params, tags = _news(run.data.params, copy.params), _news(self._tags(run), copy.tags)
-        for some_points, some_params, some_tags in _batches(here - copy.points, params, tags):
-            copy.has_unknown_points = True  # until it is known that they arrived
-            self._server.log_batch(copy.server_id, _metrics(some_points), some_params, some_tags)
-            copy.has_unknown_points = False
-            copy.points.update(some_points)
-            copy.params.update(some_params)
-            copy.tags.update(some_tags)
-        if not copy.has_dataset and (datasets := _datasets(run)):
-            self._server.log_inputs(copy.server_id, datasets)
+            copy.points = collections.Counter(
+                self._server.ask(list, _points(self._there, copy.server_id, run.data.metrics))
+            )
+        points = _points(self._store, run.info.run_id, run.data.metrics)
+        new_points = collections.Counter(points) - copy.points
+        new_params = _changes(run.data.params, copy.params)
+        new_tags = _changes(self._tags(run), copy.tags)
+        copy.has_unknown_points = True  # until it is known that they arrived
+        self._server.ask(
+            self._there.log_batch,
+            copy.server_id,
+            [Metric(key, float(value), ms, step) for key, step, ms, value in new_points.elements()],
+            [Param(*param) for param in new_params.items()],
+            [RunTag(*tag) for tag in new_tags.items()],
+        )
+        copy.has_unknown_points = False
+        copy.points += new_points
+        copy.params |= new_params
+        copy.tags |= new_tags
+        if not copy.has_dataset and run.inputs and run.inputs.dataset_inputs:
+            self._server.log_datasets(copy.server_id, run.inputs.dataset_inputs)
             copy.has_dataset = True
 
-    def _points_there(self, copy: _Copy, run: "Run") -> Iterator[Point]:
-        for name in run.data.metrics:
-            for point in self._server.metric_history(copy.server_id, name):
-                yield _point(**point)
-
-    def _tags(self, run: "Run") -> dict[str, str]:
+    def _tags(self, run: Run) -> dict[str, str]:
         """The run's tags with the server's id of its parent, and where it came from."""
         tags = {**run.data.tags, RUN_TAG: run.info.run_id, TREE_TAG: self.root}
         if run.info.run_id != self.root:
@@ -185,7 +175,7 @@ class Tree:
             tags.pop(PARENT_TAG, None)
         return tags
 
-    def _uploads(self, run: "Run") -> list[Callable[[], None]]:
+    def _uploads(self, run: Run) -> list[Callable[[], None]]:
         """One task for each file the server lacks."""
         copy = self._copies[run.info.run_id]
         if copy.is_complete:
@@ -201,17 +191,46 @@ class Tree:
         ]
 
     def _upload(self, copy: _Copy, name: str, path: Path) -> None:
-        sent = _version(path)  # first: it may change while it is read
-        content = _relabelled(path, copy.server_id) if path.name == "MLmodel" else path
-        self._server.upload(copy.artifact_uri, name, content)
-        copy.files[name] = sent
+        version = _version(path)  # first: it may change while it is read
+        with tempfile.TemporaryDirectory() as scratch:
+            if path.name == "MLmodel":
+                path = _relabelled(path, copy.server_id, Path(scratch))
+            self._artifacts(copy, "log_artifact", str(path), name.rpartition("/")[0] or None)
+        copy.files[name] = version
 
-    def _end(self, run: "Run", on_sent: Callable[[], object]) -> None:
+    def _check_files(self, copy: _Copy) -> None:
+        """Looks whether the uploads arrived: whatever answers 200 is no error to MLflow's client.
+
+        Raises:
+            UnreachableError: a file is missing.
+        """
+        folders = {name.rpartition("/")[0] for name in copy.files}
+        listed = [self._artifacts(copy, "list_artifacts", folder or None) for folder in folders]
+        there = {file.path: file.file_size for files in listed for file in files}
+        for name, (size, _) in list(copy.files.items()):
+            if there.get(name) != size and not (name.endswith("MLmodel") and name in there):
+                del copy.files[name]
+                raise UnreachableError(f"{host_of(self._server.url)} did not keep {name}")
+
+    def _artifacts(self, copy: _Copy, method: str, *arguments: Any) -> Any:
+        """Asks the place where the server keeps files: behind itself, in S3, in a shared folder."""
+        try:
+            there = get_artifact_repository(copy.artifact_uri, tracking_uri=self._server.url)
+            return self._server.ask(getattr(there, method), *arguments)
+        except ServerError:
+            raise
+        except Exception as error:  # of any of the libraries for such places
+            place = urlsplit(copy.artifact_uri).scheme or "folder"
+            raise RejectedError(f"artifact store ({place}): {type(error).__name__}") from None
+
+    def _end(self, run: Run, on_sent: Callable[[], object]) -> None:
         copy = self._copies[run.info.run_id]
         if copy.is_complete or run.info.status == "RUNNING":
             return
-        self._server.end_run(copy.server_id, run.info.status, run.info.end_time)
-        self._ledger.add(run.info.run_id, copy.server_id)
+        self._check_files(copy)
+        end = functools.partial(self._there.set_terminated, copy.server_id)
+        self._server.ask(end, run.info.status, run.info.end_time)
+        self._sent.add(run.info.run_id, copy.server_id)
         copy.is_complete = True
         on_sent()
 
@@ -224,63 +243,15 @@ def _all_of(pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], None]]) -> No
         raise failures[0]
 
 
-def pages(store: "MlflowClient", experiments: list[str], query: str = "") -> Iterator["Run"]:
-    """Runs that fit a query, newest first, a page of them in memory at a time."""
-    token = None
-    while True:
-        page = store.search_runs(experiments, query, max_results=500, page_token=token)
-        yield from page
-        if not (token := page.token):
-            return
+def _points(client: MlflowClient, run_id: str, names: Iterable[str]) -> Iterator[Point]:
+    for name in names:
+        for metric in client.get_metric_history(run_id, name):
+            # As text, NaN equals NaN.
+            yield name, metric.step, metric.timestamp, repr(float(metric.value))
 
 
-def _points(store: "MlflowClient", run: "Run") -> Iterator[Point]:
-    for name in run.data.metrics:
-        for metric in store.get_metric_history(run.info.run_id, name):
-            yield _point(metric.key, metric.value, metric.timestamp, metric.step)
-
-
-def _point(key: str, value: float, timestamp: int, step: int) -> Point:
-    return key, step, timestamp, repr(float(value))  # as text, NaN equals NaN
-
-
-def _metrics(points: Iterable[Point]) -> list[dict[str, Any]]:
-    return [
-        {"key": key, "value": float(value), "timestamp": timestamp, "step": step}
-        for key, step, timestamp, value in points
-    ]
-
-
-def _news(here: dict[str, str], there: dict[str, str]) -> dict[str, str]:
+def _changes(here: dict[str, str], there: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in here.items() if there.get(key) != value}
-
-
-def _batches(
-    points: collections.Counter[Point], params: dict[str, str], tags: dict[str, str]
-) -> Iterator[tuple[list[Point], dict[str, str], dict[str, str]]]:
-    """Portions that fit into one request each."""
-    rest = sorted(points.elements())
-    params_left, tags_left = list(params.items()), list(tags.items())
-    size = MAX_ENTRIES - 2 * MAX_TAGS
-    while rest or params_left or tags_left:
-        yield rest[:size], dict(params_left[:MAX_TAGS]), dict(tags_left[:MAX_TAGS])
-        rest = rest[size:]
-        params_left, tags_left = params_left[MAX_TAGS:], tags_left[MAX_TAGS:]
-
-
-def _datasets(run: "Run") -> list[dict[str, Any]]:
-    return [
-        {
-            "tags": [{"key": tag.key, "value": tag.value} for tag in entry.tags],
-            "dataset": {
-                "name": entry.dataset.name,
-                "digest": entry.dataset.digest,
-                "source_type": entry.dataset.source_type,
-                "source": entry.dataset.source,
-            },
-        }
-        for entry in (run.inputs.dataset_inputs if run.inputs else ())
-    ]
 
 
 def _folder(uri: str) -> Path:
@@ -299,11 +270,11 @@ def _version(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _relabelled(file: Path, server_id: str) -> bytes:
+def _relabelled(file: Path, server_id: str, folder: Path) -> Path:
     """A model's description without this machine's ids and paths."""
     from mlflow.models import Model
 
     model = Model.load(str(file))
     model.run_id, model.model_id, model.artifact_path = server_id, None, file.parent.name
-    text: str = model.to_yaml()
-    return text.encode()
+    (folder / file.name).write_text(model.to_yaml())
+    return folder / file.name

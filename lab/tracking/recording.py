@@ -1,7 +1,7 @@
 """Records runs for the MLflow UI without ever standing in training's way.
 
 Files are the truth and MLflow is a view. A script hands over what happened by putting it into a
-queue in memory; a second process (`lab.tracking.recorder`) imports MLflow, writes the local
+queue in memory; a second process (`lab.tracking.writer`) imports MLflow, writes the local
 store and mirrors it to a server when one is configured. A second process rather than a thread:
 importing MLflow is 2 s of Python that would hold the interpreter lock while training waits for it,
 and whatever breaks, hangs or crashes there cannot take training along.
@@ -9,11 +9,9 @@ and whatever breaks, hangs or crashes there cannot take training along.
 
 import contextlib
 import dataclasses
-import itertools
 import json
 import os
 import queue
-import socket
 import subprocess
 import sys
 import threading
@@ -23,16 +21,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from lab.base.errors import LabError
-from lab.base.script import run_script
-
-Value = str | int | float | bool
+from lab.tracking.destination import quiet_mlflow
 
 ROOT = Path(__file__).resolve().parents[2]
-EXPERIMENT = "fair-trial"  # the name under which MLflow lists the runs
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # UI without GenAI pages
-ARTIFACTS = Path("mlruns")
-LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the working directory
 # Seconds the end of a script waits, at most: for the local store (importing MLflow and creating
 # the store takes about 5 s, on a loaded machine much longer), and for the mirror.
 STORE_PATIENCE = 60.0
@@ -40,6 +31,8 @@ MIRROR_PATIENCE = 0.6
 STARTS = 2  # of the process that writes, if it is killed
 
 NOT_RECORDED = "{}; this run is missing in the UI, its files are complete"
+
+Message = tuple[Any, ...]  # kind, key of the recording, the rest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +45,7 @@ class Dataset:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class RunSpec:
     """One line of MLflow's run list; `note` is Markdown that its page shows.
 
     Children are nested below their parent, one per seed; their names must differ. A run that did
@@ -65,15 +58,15 @@ class Run:
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
     note: str = ""
     dataset: Dataset | None = None
-    children: Sequence["Run"] = ()
+    children: Sequence["RunSpec"] = ()
     fingerprint: str = ""
     is_again: bool = False
 
 
-class Recorder:
-    """Takes notes during a run. No method waits, touches a disk or raises."""
+class ActiveRun:
+    """A run that goes on. No method waits, touches a disk or raises."""
 
-    def __init__(self, writer: "_Writer", key: int):
+    def __init__(self, writer: "_WriterProcess", key: int) -> None:
         self._writer = writer
         self._key = key
 
@@ -98,26 +91,26 @@ class Recorder:
     def model(self, build: Path) -> None:
         """Notes a folder with `weights.safetensors` and `model.json` as the run's model.
 
-        `mlflow.pyfunc.load_model("runs:/<run id>/model")` then predicts digits from images.
+        `mlflow.pyfunc.load_model("runs:/<run id>/model")` then predicts classes from inputs.
         """
         self._put("model", str(build.resolve()))
 
-    def _put(self, *message: Any) -> None:
-        self._writer.put((message[0], self._key, *message[1:]))
+    def _put(self, kind: str, *rest: Any) -> None:
+        self._writer.put((kind, self._key, *rest))
 
 
 @contextlib.contextmanager
-def recording(run: Run) -> Iterator[Recorder]:
+def recording(run: RunSpec) -> Iterator[ActiveRun]:
     """Records a run while the block runs; the exception that leaves it decides the run's status.
 
-    Several may be open at once in one process; they share one writer. What goes wrong is said in
-    one line on stderr and changes nothing else.
+    Several may be open at once in one process; they share one writer. What goes wrong is reported
+    in one line on stderr and changes nothing else.
     """
-    writer = _Writer.shared()
+    writer = _WriterProcess.current(users=1)
     key = writer.begin(run)
     status = "FINISHED"
     try:
-        yield Recorder(writer, key)
+        yield ActiveRun(writer, key)
     except KeyboardInterrupt:
         status = "KILLED"
         raise
@@ -130,61 +123,73 @@ def recording(run: Run) -> Iterator[Recorder]:
 
 def warm_up() -> None:
     """Starts the process that writes, for a script with something to do before it records."""
-    _Writer.warm_up()
+    _WriterProcess.current()
 
 
-class _Writer:
+class _WriterProcess:
     """The process that writes, as seen from the script: lines of JSON go in, reports come out.
 
-    If it dies, a second one is told everything again; it goes on with the runs that it finds.
+    A message is kept until the process reports it written. If the process dies, a second one gets
+    what is left, and the beginnings of the runs that are open: it goes on with those that it finds.
     """
 
-    _open: "_Writer | None" = None
+    _open: "_WriterProcess | None" = None
     _lock = threading.Lock()
 
     @classmethod
-    def warm_up(cls) -> "_Writer":
-        """The writer of the recordings that are open now, or a new one."""
+    def current(cls, users: int = 0) -> "_WriterProcess":
+        """The writer of the recordings that are open now, or a new one, with so many more."""
         with cls._lock:
-            if cls._open is None:
-                cls._open = cls()
+            cls._open = cls._open or cls()
+            cls._open._users += users
             return cls._open
-
-    @classmethod
-    def shared(cls) -> "_Writer":
-        """The writer, with one recording more."""
-        writer = cls.warm_up()
-        with cls._lock:
-            writer._users += 1
-        return writer
 
     def __init__(self) -> None:
         self._users = 0
         self._runs = 0
         self._starts = 0
-        self._is_over = False  # whether the process has said its last word, or nobody waits for it
-        self._messages: list[tuple[Any, ...] | None] = []
-        self._news = threading.Condition()
+        self._is_over = False  # no process will write what comes now, or nobody waits for it
+        self._message = 0  # number of the last one
+        self._unwritten: dict[int, Message | None] = {}  # None is the end of all messages
+        self._changes = threading.Lock()
         self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._start()
 
     def _start(self) -> None:
         self._starts += 1
         self._process = _start_process()
+        with self._changes:
+            self._inbox: queue.SimpleQueue[tuple[int, Message | None]] = queue.SimpleQueue()
+            for numbered in self._unwritten.items():
+                self._inbox.put(numbered)
         if self._process and self._process.stdin and self._process.stdout:
-            pipes = self._process.stdin, self._process.stdout
-            self._feeder = threading.Thread(target=self._feed, args=(pipes[0],), daemon=True)
+            feed = (self._process.stdin, self._inbox)
+            self._feeder = threading.Thread(target=_feed, args=feed, daemon=True)
             self._feeder.start()
-            threading.Thread(target=self._listen, args=(pipes[1],), daemon=True).start()
+            listen = (self._process.stdout,)
+            threading.Thread(target=self._listen, args=listen, daemon=True).start()
         else:
-            self._reports.put(None)
+            self._give_up()
 
-    def put(self, message: tuple[Any, ...] | None) -> None:
-        with self._news:
-            self._messages.append(message)
-            self._news.notify_all()
+    def put(self, message: Message | None) -> None:
+        with self._changes:
+            if not self._is_over:
+                self._message += 1
+                self._unwritten[self._message] = message
+                self._inbox.put((self._message, message))
 
-    def begin(self, run: Run) -> int:
+    def _drop_written(self, number: int) -> None:
+        """Forgets a message, and the beginning of a run with its end."""
+        with self._changes:
+            kind, key, *_ = self._unwritten[number] or ("", 0)
+            if kind == "end":
+                of_run = [n for n, each in self._unwritten.items() if each and each[1] == key]
+                for written in of_run:
+                    del self._unwritten[written]
+            elif kind != "begin":
+                del self._unwritten[number]
+
+    def begin(self, run: RunSpec) -> int:
         with self._lock:
             self._runs += 1
             key = self._runs
@@ -227,46 +232,48 @@ class _Writer:
             return {"line": NOT_RECORDED.format("MLflow's local store takes too long")}
         return report or {"line": NOT_RECORDED.format("the process that writes to MLflow died")}
 
-    def _feed(self, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError), pipe:
-            for message in self._all_messages():
-                pipe.write(json.dumps(message, default=str).encode() + b"\n")
-                pipe.flush()
-
-    def _all_messages(self) -> Iterator[tuple[Any, ...]]:
-        """Those so far, then the others as they come."""
-        for number in itertools.count():
-            with self._news:
-                while number == len(self._messages):
-                    self._news.wait()
-            message = self._messages[number]
-            if message is None:
-                return
-            yield message
-
     def _listen(self, pipe: IO[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError), pipe:
             for line in pipe:
                 report = json.loads(line)
-                if "notice" in report:
+                if "written" in report:
+                    self._drop_written(report["written"])
+                elif "notice" in report:
                     print(f"tracking: {report['notice']}", file=sys.stderr, flush=True)
                 else:
                     self._is_over |= "line" in report or not report.get("mirrored")
                     self._reports.put(report)
         if self._is_over or self._starts == STARTS:
-            self._reports.put(None)
+            self._give_up()
         else:
             self._start()
 
+    def _give_up(self) -> None:
+        with self._changes:
+            self._is_over = True
+            self._unwritten.clear()
+        self._reports.put(None)
+
+
+def _feed(pipe: IO[bytes], inbox: "queue.SimpleQueue[tuple[int, Message | None]]") -> None:
+    with contextlib.suppress(OSError, ValueError), pipe:
+        while True:
+            number, message = inbox.get()
+            if message is None:
+                return
+            pipe.write(json.dumps((number, *message), default=str).encode() + b"\n")
+            pipe.flush()
+
 
 def _start_process() -> "subprocess.Popen[bytes] | None":
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "lab.tracking.recorder", str(os.getpid())],
+            [sys.executable, "-m", "lab.tracking.writer", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None if os.environ.get("TRACKING_DEBUG") else subprocess.DEVNULL,
-            env=_environment(),
+            stderr=None if os.environ.get("LAB_DEBUG") else subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path, **quiet_mlflow()},
             start_new_session=True,  # Ctrl-C ends the script, which then ends the run properly
         )
     except OSError as error:
@@ -275,86 +282,5 @@ def _start_process() -> "subprocess.Popen[bytes] | None":
         return None
 
 
-def _environment() -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, **quiet_mlflow()}
-
-
-def quiet_mlflow() -> dict[str, str]:
-    """Environment variables that keep MLflow from talking to the network and the terminal."""
-    return {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "MLFLOW_LOGGING_LEVEL": "ERROR",
-        "MLFLOW_CONFIGURE_LOGGING": "false",
-    }
-
-
-def local_store(environment: Mapping[str, str] = os.environ) -> str:
-    """The MLflow URI runs are always written to; a server in `MLFLOW_TRACKING_URI` is a mirror."""
-    uri = environment.get("MLFLOW_TRACKING_URI", "").strip()
-    return LOCAL_STORE if not uri or is_server(uri) else uri
-
-
-def is_server(uri: str) -> bool:
-    """Whether an MLflow tracking URI names a server rather than a file or a database."""
-    return uri.lower().startswith(("http://", "https://"))
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def open_ui() -> None:
-    """Serves the MLflow UI on the local store until interrupted.
-
-    Raises:
-        LabError: `UI_PORT` is not a port, or the port is taken.
-    """
-    port = _port()
-    page = f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
-    print(f"MLflow UI: {page} (Ctrl-C ends it)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", local_store()]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    environment = {
-        **os.environ,
-        **quiet_mlflow(),
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # two more processes, for prompts
-        "PYTHONWARNINGS": "ignore",
-    }
-    with contextlib.suppress(KeyboardInterrupt):
-        subprocess.run([*command, "--uvicorn-opts", "--log-level warning"], env=environment)
-
-
-def _port() -> int:
-    text = os.environ.get("UI_PORT", "5000")
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65_536):
-        raise LabError(f"UI_PORT: a port is a number from 1 to 65535; got {text!r}; correct it")
-    port = int(text)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise LabError(
-                f"UI_PORT: port {port} cannot be used ({error.strerror}); "
-                f"use another: make ui UI_PORT={port + 1}"
-            ) from None
-    return port
-
-
-def main() -> None:
-    """`python -m lab.tracking.recording ui`.
-
-    Raises:
-        LabError: any other arguments.
-    """
-    if sys.argv[1:] != ["ui"]:
-        raise LabError(
-            f"lab.tracking.recording: takes one argument, ui; got {sys.argv[1:]}; use make ui"
-        )
-    open_ui()
-
-
-if __name__ == "__main__":
-    run_script(main)

@@ -11,6 +11,7 @@ from lab.data.splits import Prepared, Split
 from lab.results import storage, weights
 from lab.results.predictions import Predictions, read_predictions, write_predictions
 from lab.results.schema import Spread
+from lab.tracking.served_model import sequential
 from lab.training.outcome import Epoch, Evaluation, Trained
 from lab.training.scoring import write_trained
 
@@ -114,7 +115,7 @@ def test_the_interval_of_a_mean_worked_by_hand():
 def test_the_exported_seed_loads_into_plain_torch(written, trained, tmp_path):
     weights.export_seed(tmp_path / "best", "small", 9, MODEL)
 
-    network = torch.nn.Sequential(torch.nn.Linear(784, 3), torch.nn.Tanh(), torch.nn.Linear(3, 10))
+    network = sequential({**MODEL.model_dump(), "inputs": 784, "classes": 10})
     exported = safetensors.numpy.load_file(tmp_path / "best" / "weights.safetensors")
     network.load_state_dict({key: torch.from_numpy(value) for key, value in exported.items()})
     np.testing.assert_array_equal(network[0].weight.detach(), trained.weights["0.weight"][1])

@@ -15,15 +15,17 @@ import torch
 from safetensors.torch import save_file
 
 from lab.base.errors import LabError
+from lab.base.machine import environment_tags
 from lab.tracking import recording as tracking
+from lab.tracking import ui
 
 
-def a_run(seeds: int = 2) -> tracking.Run:
+def a_run(seeds: int = 2) -> tracking.RunSpec:
     children = [
-        tracking.Run(f"relu_4 seed {seed}", {"seed": seed}, {"model": "relu_4"})
+        tracking.RunSpec(f"relu_4 seed {seed}", {"seed": seed}, {"model": "relu_4"})
         for seed in range(seeds)
     ]
-    return tracking.Run(
+    return tracking.RunSpec(
         "relu_4",
         {"learning_rate": 0.001},
         {"model": "relu_4"},
@@ -52,11 +54,11 @@ def test_a_run_is_recorded_whole(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "metrics.csv").write_text("model\n")
-    with tracking.recording(a_run()) as recorder:
-        recorder.metrics({"accuracy": 0.5}, step=1)
-        recorder.metrics({"accuracy": float("nan")}, step=1, child="relu_4 seed 1")
-        recorder.artifact(tmp_path / "metrics.csv", "results")
-        recorder.model(build)
+    with tracking.recording(a_run()) as active:
+        active.metrics({"accuracy": 0.5}, step=1)
+        active.metrics({"accuracy": float("nan")}, step=1, child="relu_4 seed 1")
+        active.artifact(tmp_path / "metrics.csv", "results")
+        active.model(build)
     assert capfd.readouterr() == ("", "")
     assert rows("SELECT name, status FROM runs ORDER BY name") == [
         ("relu_4", "FINISHED"),
@@ -93,11 +95,12 @@ def assert_its_run_becomes(status: str) -> None:
 
 
 SCRIPT = """
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 from lab.tracking import recording as tracking
-children = [tracking.Run("seed 0")]
-with tracking.recording(tracking.Run("relu_4", children=children)) as recorder:
-    recorder.metrics({"accuracy": 0.5}, step=1)
+from lab.tracking import ui
+children = [tracking.RunSpec("seed 0")]
+with tracking.recording(tracking.RunSpec("relu_4", children=children)) as active:
+    active.metrics({"accuracy": 0.5}, step=1)
     %s
 print("trained")
 """
@@ -151,17 +154,18 @@ def test_ctrl_c_while_its_run_is_written_interrupts_a_script(folder: Path) -> No
 
 
 GOES_ON = """
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 from lab.tracking import recording as tracking
-children = [tracking.Run("seed 0"), tracking.Run("seed 1")]
-run = tracking.Run("relu_4", {"epochs": 2}, {"try": sys.argv[1]}, children=children,
+from lab.tracking import ui
+children = [tracking.RunSpec("seed 0"), tracking.RunSpec("seed 1")]
+run = tracking.RunSpec("relu_4", {"epochs": 2}, {"try": sys.argv[1]}, children=children,
                    fingerprint="f" * 64, is_again=sys.argv[1] == "again")
-with tracking.recording(run) as recorder:
-    recorder.metrics({"accuracy": 0.5, "loss": float("nan")}, step=1, child="seed 0")
+with tracking.recording(run) as active:
+    active.metrics({"accuracy": 0.5, "loss": float("nan")}, step=1, child="seed 0")
     if sys.argv[1] == "first":
         time.sleep(float(sys.argv[2]))
         os.kill(os.getpid(), signal.SIGKILL)
-    recorder.metrics({"accuracy": 0.6}, step=2, child="seed 0")
+    active.metrics({"accuracy": 0.6}, step=2, child="seed 0")
 """
 
 
@@ -193,12 +197,12 @@ def test_a_finished_run_is_continued_only_if_asked(folder: Path) -> None:
     assert statuses() == [("FINISHED",)]
 
 
-KILL_RECORDER = "tracking._Writer._open._process.kill(); "
+KILL_WRITER = "subprocess.run(['pkill', '-9', '-P', str(os.getpid())]); "
 
 
 @pytest.mark.parametrize("seconds", [0.5, 4, 8])
 def test_a_second_process_writes_what_a_killed_one_left(folder: Path, seconds: float) -> None:
-    done = script(f"time.sleep({seconds}); {KILL_RECORDER}recorder.metrics({{'loss': 1}}, step=2)")
+    done = script(f"time.sleep({seconds}); {KILL_WRITER}active.metrics({{'loss': 1}}, step=2)")
     assert (done.stdout, done.stderr) == ("trained\n", "")
     assert rows("SELECT name, status FROM runs ORDER BY name") == [
         ("relu_4", "FINISHED"),
@@ -210,8 +214,8 @@ def test_a_second_process_writes_what_a_killed_one_left(folder: Path, seconds: f
     ]
 
 
-def test_a_process_that_is_killed_again_and_again_is_said(folder: Path) -> None:
-    done = script(f"{KILL_RECORDER}time.sleep(1); {KILL_RECORDER}")
+def test_a_process_that_is_killed_again_and_again_is_reported(folder: Path) -> None:
+    done = script(f"{KILL_WRITER}time.sleep(1); {KILL_WRITER}")
     assert done.stdout == "trained\n"
     assert done.stderr == (
         "tracking: the process that writes to MLflow died; this run is missing in the UI, "
@@ -239,7 +243,7 @@ def test_a_broken_store_is_one_line_and_training_goes_on(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_wrong_variable_is_said_at_once_and_training_goes_on(folder: Path) -> None:
+def test_a_wrong_variable_is_reported_at_once_and_training_goes_on(folder: Path) -> None:
     done = script("pass", DAGSHUB_REPO="owner/name")
     assert done.stdout == "trained\n"
     assert done.stderr == (
@@ -250,16 +254,17 @@ def test_a_wrong_variable_is_said_at_once_and_training_goes_on(folder: Path) -> 
 
 
 def test_the_ui_refuses_a_port_that_is_taken_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["ui"])
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         monkeypatch.setenv("UI_PORT", str(other.getsockname()[1]))
         with pytest.raises(LabError, match="cannot be used"):
-            tracking.open_ui()
+            ui.main()
     for wrong in ("0", "65536", "http", "-1", "\u0663"):
         monkeypatch.setenv("UI_PORT", wrong)
         with pytest.raises(LabError, match="UI_PORT: a port is a number"):
-            tracking.open_ui()
+            ui.main()
 
 
 def test_the_ui_has_the_library_it_needs() -> None:
@@ -268,7 +273,7 @@ def test_the_ui_has_the_library_it_needs() -> None:
 
 
 def test_environment_tags_name_no_person_and_no_path() -> None:
-    tags = tracking.environment_tags("cuda")
+    tags = environment_tags("cuda")
     assert tags["device"] == "cuda"
     assert len(tags["mlflow.source.git.commit"]) == 40
     assert not [value for value in tags.values() if "/" in value and "@" not in value]

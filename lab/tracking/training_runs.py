@@ -7,12 +7,12 @@ from lab.base.machine import environment_tags
 from lab.base.params import Params
 from lab.data.description import Description
 from lab.results.schema import CurvePoint, ModelResults, ScoreSpreads
-from lab.tracking.recording import Dataset, Recorder, Run
+from lab.tracking.recording import ActiveRun, Dataset, RunSpec
 from lab.training import checkpoints
 from lab.training.outcome import Epoch
 
 
-def training_run(params: Params, model: str, data: Description, group: str = "") -> Run:
+def training_run(params: Params, model: str, data: Description, group: str = "") -> RunSpec:
     """A model's run with one nested run per seed, as it stands before training.
 
     Runs of one `train_parallel.py` share their `group`.
@@ -32,7 +32,7 @@ def training_run(params: Params, model: str, data: Description, group: str = "")
     }
     dataset = Dataset(name=data.name, digest=data.train.sha256, context="training")
     seeds = params.train.seeds
-    return Run(
+    return RunSpec(
         name=model,
         params=settings,
         tags={**tags, "seeds": ", ".join(map(str, seeds))},
@@ -44,7 +44,7 @@ def training_run(params: Params, model: str, data: Description, group: str = "")
         ),
         dataset=dataset,
         children=[
-            Run(
+            RunSpec(
                 name=seed_name(model, seed),
                 params={**settings, "seed": seed},
                 tags={**tags, "seed": str(seed)},
@@ -68,9 +68,9 @@ def _fingerprint(params: Params, models: Sequence[str], data: Description) -> st
     return sha256(f"{models} {parts} {params.train.seeds} {data.test.sha256}".encode())
 
 
-def group_run(params: Params, models: Sequence[str], data: Description, group: str) -> Run:
+def group_run(params: Params, models: Sequence[str], data: Description, group: str) -> RunSpec:
     """The run that stands for one `train_parallel.py`."""
-    return Run(
+    return RunSpec(
         name="train_parallel",
         params={**params.train.model_dump(), "models": ", ".join(models)},
         tags={"stage": "train_parallel", "group": group, **environment_tags()},
@@ -92,7 +92,7 @@ def seed_name(model: str, seed: int) -> str:
     return f"{model} seed {seed}"
 
 
-def log_epoch(recorder: Recorder, model: str, epoch: Epoch) -> None:
+def log_epoch(active: ActiveRun, model: str, epoch: Epoch) -> None:
     """Sends one epoch of some seeds to their runs."""
     for index, seed in enumerate(epoch.seeds):
         values = {
@@ -100,14 +100,14 @@ def log_epoch(recorder: Recorder, model: str, epoch: Epoch) -> None:
             "validation_loss": float(epoch.validation_loss_S[index]),
             "validation_accuracy": float(epoch.validation_accuracy_S[index]),
         }
-        recorder.metrics(values, step=epoch.number, child=seed_name(model, seed))
+        active.metrics(values, step=epoch.number, child=seed_name(model, seed))
 
 
 def log_results(
-    recorder: Recorder, run: ModelResults, curve: list[CurvePoint], cost: Mapping[str, float]
+    active: ActiveRun, run: ModelResults, curve: list[CurvePoint], cost: Mapping[str, float]
 ) -> None:
     """Sends the final numbers: spreads and costs to the model's run, single values to its seeds."""
-    recorder.tags({"device": run.device, "precision": run.precision})
+    active.tags({"device": run.device, "precision": run.precision})
     on_curve = set()
     for point in curve:
         values = {
@@ -115,7 +115,7 @@ def log_results(
             for key, value in point._asdict().items()
             if value is not None
         }
-        recorder.metrics(values, step=int(values.pop("epoch")))
+        active.metrics(values, step=int(values.pop("epoch")))
         on_curve |= set(values)
     last = curve[-1].epoch
     final = {
@@ -123,14 +123,14 @@ def log_results(
         **spreads("test", run.test),
         **{f"cost/{key}": value for key, value in cost.items()},
     }
-    recorder.metrics({key: final[key] for key in final if key not in on_curve}, step=last)
+    active.metrics({key: final[key] for key in final if key not in on_curve}, step=last)
     for index, seed in enumerate(run.seeds):
         values = {
             "test_accuracy": run.test.accuracy.per_seed[index],
             "test_loss": run.test.loss.per_seed[index],
             "test_calibration_error": run.test.calibration_error.per_seed[index],
         }
-        recorder.metrics(values, step=last, child=seed_name(run.model, seed))
+        active.metrics(values, step=last, child=seed_name(run.model, seed))
 
 
 def spreads(split: str, scores: ScoreSpreads) -> dict[str, float]:

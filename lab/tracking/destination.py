@@ -1,0 +1,176 @@
+"""Where runs go: the local store that always records, and the server that mirrors it, if any.
+
+Logging in, certificates, proxies, workspaces and timeouts are MLflow's own business: its client
+reads the variables that its documents name. What is set here is what MLflow has no variable for.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Mapping
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from lab.base.errors import LabError
+
+EXPERIMENT = "fair-trial"  # the name under which MLflow lists the runs
+LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the working directory
+TOKEN_VARIABLES = ("DAGSHUB_USER_TOKEN", "DAGSHUB_ACCESS_TOKEN", "MLFLOW_TRACKING_PASSWORD")
+DAGSHUB_REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+DAGSHUB_SECONDS = 5.0  # for an answer of its API
+
+
+class ServerError(Exception):
+    """One request failed; the message names the server and holds no secret."""
+
+
+class UnreachableError(ServerError):
+    """The server is out of reach or out of order: the same may succeed later.
+
+    Whether the request took effect is unknown.
+    """
+
+
+class DeniedError(ServerError):
+    """The server refuses this user, or is no MLflow server; nothing else will succeed either."""
+
+
+class RejectedError(ServerError):
+    """The server understood and does not want this; other requests may succeed."""
+
+
+def quiet_mlflow() -> dict[str, str]:
+    """Environment variables that keep MLflow from talking to the network and the terminal."""
+    return {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+        "MLFLOW_CONFIGURE_LOGGING": "false",
+    }
+
+
+def local_store(environment: Mapping[str, str] = os.environ) -> str:
+    """The MLflow URI runs are always written to; a server in `MLFLOW_TRACKING_URI` is a mirror."""
+    uri = environment.get("MLFLOW_TRACKING_URI", "").strip()
+    return LOCAL_STORE if not uri or is_server(uri) else uri
+
+
+def is_server(uri: str) -> bool:
+    """Whether an MLflow tracking URI names a server rather than a file or a database."""
+    return uri.lower().startswith(("http://", "https://"))
+
+
+def host_of(url: str) -> str:
+    """Short name of a server.
+
+    >>> host_of("http://127.0.0.1:5000/mlflow")
+    '127.0.0.1:5000'
+    """
+    return urlsplit(url).netloc
+
+
+def server_url(environment: Mapping[str, str] = os.environ) -> str:
+    """The configured server's address without credentials; empty when there is none.
+
+    Opens no connection.
+
+    Raises:
+        LabError: a variable breaks a rule; the message names it and holds no secret.
+    """
+    uri = environment.get("MLFLOW_TRACKING_URI", "").strip()
+    repo = environment.get("DAGSHUB_REPO", "").strip()
+    if is_server(uri):
+        parts = _parts(uri)
+        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+        return bare.geturl().rstrip("/")
+    if not repo:
+        return ""
+    if not DAGSHUB_REPO.fullmatch(repo):
+        raise LabError(f"DAGSHUB_REPO: must be owner/name; got {repo[:60]!r}; correct it")
+    if not dagshub_token(environment):
+        raise LabError(
+            "DAGSHUB_USER_TOKEN: needed to mirror runs to DAGSHUB_REPO, but not set; "
+            "make one at DagsHub (Settings, Tokens) and set it"
+        )
+    return f"{_dagshub_host(environment)}/{repo}.mlflow"
+
+
+def login(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables of MLflow's client that say who logs in, beyond those that are set already.
+
+    For DagsHub, asks whose token it is and whether it may see the repository.
+
+    Raises:
+        LabError: a variable breaks a rule, or DagsHub refuses what it says.
+        UnreachableError: DagsHub is out of reach.
+    """
+    uri = environment.get("MLFLOW_TRACKING_URI", "").strip()
+    if not is_server(uri):
+        return _login_at_dagshub(environment)
+    parts = _parts(uri)
+    given = {
+        "MLFLOW_TRACKING_USERNAME": unquote(parts.username or ""),
+        "MLFLOW_TRACKING_PASSWORD": unquote(parts.password or ""),
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def dagshub_token(environment: Mapping[str, str]) -> str:
+    """The token in the first variable that holds one."""
+    return next((environment[name] for name in TOKEN_VARIABLES if environment.get(name)), "")
+
+
+def _parts(uri: str) -> SplitResult:
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(uri)
+        if parts.hostname and parts.port != 0:  # reading the port raises when it is no number
+            return parts
+    raise LabError("MLFLOW_TRACKING_URI: not an address like http://host:port; correct it")
+
+
+def _dagshub_host(environment: Mapping[str, str]) -> str:
+    return environment.get("DAGSHUB_CLIENT_HOST", "https://dagshub.com").rstrip("/")
+
+
+def _login_at_dagshub(environment: Mapping[str, str]) -> dict[str, str]:
+    """Asks DagsHub's API whose token it is, and whether it may see the repository.
+
+    A name and a token is what `dagshub.init` of dagshub 0.7.3 gives to MLflow's client.
+    """
+    import requests
+
+    token, repo = dagshub_token(environment), environment["DAGSHUB_REPO"].strip()
+    host = _dagshub_host(environment)
+    name = host_of(host)
+
+    def bearer(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token}"  # not what ~/.netrc may hold
+        return request
+
+    try:
+        user, repository = (
+            requests.get(f"{host}/api/v1/{path}", auth=bearer, timeout=DAGSHUB_SECONDS)
+            for path in ("user", f"repos/{repo}")
+        )
+        _check_dagshub(user.status_code, repository.status_code, name, repo)
+        login = {"USERNAME": str(user.json()["username"]), "PASSWORD": token}
+    except (requests.JSONDecodeError, LookupError, TypeError):
+        raise UnreachableError(f"{name} answers with something else than JSON") from None
+    except requests.RequestException as error:
+        raise UnreachableError(f"{name} is out of reach ({type(error).__name__})") from None
+    return {f"MLFLOW_TRACKING_{part}": value for part, value in login.items()}
+
+
+def _check_dagshub(of_user: int, of_repo: int, host: str, repo: str) -> None:
+    if refused := {of_user, of_repo} & {401, 403}:
+        raise LabError(
+            f"DAGSHUB_USER_TOKEN: {host} does not accept the token (status {min(refused)}); "
+            "make one at DagsHub (Settings, Tokens) and set it"
+        )
+    if of_repo == 404:
+        raise LabError(
+            f"DAGSHUB_REPO: {host} has no repository {repo} that the token may see; "
+            "create it or correct the name"
+        )
+    for status in (of_user, of_repo):
+        if status != 200:
+            raise UnreachableError(f"{host} answers with status {status}")

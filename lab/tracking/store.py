@@ -1,0 +1,191 @@
+"""The local MLflow store, as far as recording needs it."""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+
+from lab.base.files import replacing
+from lab.tracking.sent import ARTIFACTS, PARENT_TAG, RECORDING_TAG
+from lab.tracking.server import experiment_id, pages
+
+SERVED_MODEL = Path(__file__).with_name("served_model.py")
+FINGERPRINT_TAG = "fingerprint"
+MAX_DIGEST = 36  # characters MLflow keeps of a data set's digest
+LOCKED_SECONDS = 30.0  # to wait while another process creates the store or holds it
+
+Point = tuple[str, int, str]  # metric, step, value as Python writes it
+
+
+class Store:
+    """Writes runs, each under the key that its script gave it."""
+
+    def __init__(self, uri: str) -> None:
+        """Opens the store, and creates it if need be.
+
+        Raises:
+            Exception: whatever MLflow raises when it cannot.
+        """
+        self.uri = uri
+        ARTIFACTS.mkdir(exist_ok=True)
+        # Two processes must not both create the tables.
+        with FileLock(ARTIFACTS / ".lock", timeout=LOCKED_SECONDS):
+            if uri.startswith("sqlite:///"):
+                _prepare_sqlite(Path(uri.removeprefix("sqlite:///")))
+            self.client = MlflowClient(tracking_uri=uri)
+            self.experiment = experiment_id(self.client, ARTIFACTS.resolve().as_uri())
+        # MLflow's ids of each recording, by the child's name; None is the parent.
+        self._ids: dict[int, dict[str | None, str]] = {}
+        self._points: dict[str, set[Point]] = {}  # of runs that are continued, by MLflow's id
+
+    def begin(
+        self, key: int, run: Mapping[str, Any], start_ms: int, root: str | None = None
+    ) -> None:
+        """Creates a run and its children, or continues those of the unfinished run `root`."""
+        found = self._continue(root) if root else {}
+        parent = self._begin(run, start_ms, None, found.get(run["name"]))
+        self._ids[key] = {None: parent}
+        for child in run["children"]:
+            there = found.get(child["name"])
+            self._ids[key][child["name"]] = self._begin(child, start_ms, parent, there)
+
+    def to_continue(self, run: Mapping[str, Any]) -> list[str]:
+        """The runs that this one continues, newest first: itself, if it was begun before."""
+        queries = [f"tags.{RECORDING_TAG} = '{run['recording']}'"]
+        if run["fingerprint"]:
+            ended = "" if run["is_again"] else " AND attributes.status != 'FINISHED'"
+            queries.append(f"tags.{FINGERPRINT_TAG} = '{run['fingerprint']}'{ended}")
+        for query in queries:
+            if found := [each.info.run_id for each in pages(self.client, self.experiment, query)]:
+                return found
+        return []
+
+    def _continue(self, root: str) -> dict[str, Run]:
+        """The tree below `root` by name; it runs again."""
+        query = f"tags.`{PARENT_TAG}` = '{root}'"
+        found = {}
+        for run in (self.client.get_run(root), *pages(self.client, self.experiment, query)):
+            run_id = run.info.run_id
+            found[run.info.run_name] = run
+            self._points[run_id] = {
+                (point.key, point.step, repr(point.value))
+                for name in run.data.metrics
+                for point in self.client.get_metric_history(run_id, name)
+            }
+            self.client.update_run(run_id, "RUNNING")
+        return found
+
+    def _begin(
+        self, run: Mapping[str, Any], start_ms: int, parent: str | None, there: Run | None
+    ) -> str:
+        """Creates a run, or adds what an interrupted attempt did not write; MLflow's id."""
+        tags = {name: str(value) for name, value in run["tags"].items()}
+        own = {
+            "mlflow.note.content": run["note"],
+            FINGERPRINT_TAG: run["fingerprint"],
+            RECORDING_TAG: run.get("recording"),  # children have none
+            PARENT_TAG: parent,
+        }
+        tags |= {name: value for name, value in own.items() if value}
+        there = there or self.client.create_run(
+            self.experiment, start_time=start_ms, tags=tags, run_name=run["name"]
+        )
+        run_id: str = there.info.run_id
+        params = [
+            Param(name, str(value))
+            for name, value in run["params"].items()
+            if name not in there.data.params
+        ]
+        changed = [RunTag(*tag) for tag in tags.items() if there.data.tags.get(tag[0]) != tag[1]]
+        self.client.log_batch(run_id, params=params, tags=changed)
+        if run["dataset"] and not (there.inputs and there.inputs.dataset_inputs):
+            self.client.log_inputs(run_id, datasets=[_dataset_input(run["dataset"])])
+        return run_id
+
+    def metrics(
+        self, key: int, child: str | None, values: Mapping[str, float], step: int, time_ms: int
+    ) -> None:
+        """Adds one point to each of some metrics."""
+        run_id = self._ids[key][child]
+        known = self._points.get(run_id, set())
+        points = [
+            Metric(name, value, time_ms, step)
+            for name, value in values.items()
+            if (name, step, repr(value)) not in known
+        ]
+        self.client.log_batch(run_id, points)
+
+    def tags(self, key: int, child: str | None, values: Mapping[str, str]) -> None:
+        """Sets tags."""
+        tags = [RunTag(name, value) for name, value in values.items()]
+        self.client.log_batch(self._ids[key][child], tags=tags)
+
+    def artifact(self, key: int, path: str, folder: str) -> None:
+        """Copies a file or a folder into the run's artifacts."""
+        self.client.log_artifact(self._ids[key][None], path, folder or None)
+
+    def model(self, key: int, build: str) -> None:
+        """Logs a network as a model that MLflow loads."""
+        import mlflow
+
+        run_id = self._ids[key][None]
+        outputs = self.client.get_run(run_id).outputs
+        if outputs and outputs.model_outputs:  # an interrupted script came that far
+            return
+        mlflow.set_tracking_uri(self.uri)
+        with mlflow.start_run(run_id=run_id):
+            mlflow.pyfunc.log_model(name="model", **served_model(Path(build)))
+
+    def end(self, key: int, status: str, end_ms: int) -> None:
+        """Ends a run and its children."""
+        for run_id in reversed(self._ids[key].values()):
+            self.client.set_terminated(run_id, status, end_ms)
+
+    def ids(self, key: int) -> list[str]:
+        """MLflow's ids of a run and its children, in this order."""
+        return list(self._ids[key].values())
+
+
+def served_model(build: Path) -> dict[str, Any]:
+    """Arguments of `mlflow.pyfunc.save_model` and `log_model` for a network of `models/best`."""
+    return {
+        "python_model": str(SERVED_MODEL),
+        "artifacts": {
+            "weights": str(build / "weights.safetensors"),
+            "model": str(build / "model.json"),
+        },
+        # Given, because MLflow would start another Python to find them out.
+        "pip_requirements": [
+            f"{name}=={version(name)}" for name in ("mlflow", "numpy", "safetensors", "torch")
+        ],
+    }
+
+
+def _prepare_sqlite(file: Path) -> None:
+    """Opens the database once; MLflow would try a hopeless one again for minutes.
+
+    MLflow creates its tables in a hundred steps over seconds, and never gets over one that was
+    interrupted in between. So a new database is made elsewhere, and put in its place when it is
+    complete.
+
+    Raises:
+        sqlite3.Error: it is no database, or cannot be opened.
+    """
+    if not file.exists():
+        with replacing(file) as temporary:
+            MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
+    with contextlib.closing(sqlite3.connect(file, timeout=LOCKED_SECONDS)) as database:
+        database.execute("PRAGMA schema_version")
+
+
+def _dataset_input(dataset: Mapping[str, str]) -> DatasetInput:
+    source = json.dumps({"sha256": dataset["digest"]})
+    entity = Dataset(dataset["name"], dataset["digest"][:MAX_DIGEST], "local", source)
+    return DatasetInput(entity, [InputTag("mlflow.data.context", dataset["context"])])
