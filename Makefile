@@ -3,7 +3,7 @@ PYTHON ?= python3
 # `make repro TORCH=cpu` installs PyTorch's CPU wheels (200 MB) instead of the CUDA build (3 GB);
 # TORCH=none installs only what a report is rendered with.
 TORCH ?=
-RENDERING := matplotlib|numpy|pillow|pydantic|requests|ruamel-yaml|safetensors|scipy
+RENDERING := matplotlib|numpy|pillow|pydantic|requests|ruamel-yaml|scipy
 export BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Half of a short run is imports. Keep what Python compiles of them, even where (in containers, as

@@ -21,6 +21,7 @@ from lab.data.prepared import PREPARED, load_prepared
 from lab.data.splits import CLASSES
 from lab.report import plots
 from lab.results import predictions, storage, weights
+from lab.results.comparison import Chosen, Comparison, ModelDifference
 from lab.results.predictions import Bytes
 from lab.results.schema import SCHEMA_VERSION, ModelResults
 from lab.results.storage import csv_text
@@ -29,7 +30,8 @@ from lab.tracking import training_runs
 from lab.tracking.recording import Dataset, RunSpec
 from lab.training import checkpoints
 from lab.training.scoring import confusion
-from lab.verdict.comparison import Chosen, Comparison, ModelDifference, Side, findings
+from lab.verdict.differences import Sample
+from lab.verdict.verdicts import findings
 
 METRICS = Path("metrics")
 BEST = Path("models/best")
@@ -81,7 +83,7 @@ def compare(trained: dict[str, ModelResults], margin: float) -> Comparison:
     validation = trained[model].validation.accuracy
     seed = trained[model].seeds[int(np.argmax(validation.per_seed))]
     others = [name for name in trained if name != model]
-    pairs = [(_side(trained[model]), _side(trained[other])) for other in others]
+    pairs = [(_sample(trained[model]), _sample(trained[other])) for other in others]
     return Comparison(
         schema_version=SCHEMA_VERSION,
         margin=margin,
@@ -167,8 +169,8 @@ def _read(name: str, tree: Params) -> ModelResults:
     return results
 
 
-def _side(results: ModelResults) -> Side:
-    return Side(results.seeds, results.test.accuracy.per_seed)
+def _sample(results: ModelResults) -> Sample:
+    return Sample(results.seeds, results.test.accuracy.per_seed)
 
 
 if __name__ == "__main__":

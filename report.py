@@ -2,8 +2,13 @@
 
 Without a step it collects the evidence and renders it: report.json, report.md, report.html and
 pictures. The steps are apart because in CI they run on two sides of a border of trust: `collect`
-reads the repository, `render` needs nothing but a report.json, and trusts nothing in it.
+reads the repository; `render` needs nothing but a report.json, and trusts nothing in it.
 """
+
+from lab.base.script import begin, run_script
+
+if __name__ == "__main__":
+    begin()
 
 import argparse
 import sys
@@ -14,20 +19,17 @@ from pydantic import ValidationError
 from lab.base.errors import LabError
 from lab.base.files import write_bytes, write_json, write_text
 from lab.base.records import first_problem
-from lab.base.script import run_script
 from lab.report import evidence as evidence_file
-from lab.report import judgement
-from lab.report import page as report
-from lab.report.document import file_names
+from lab.report import page
 from lab.report.evidence import Evidence
-from lab.report.judgement import Judgement
-from lab.report.page import Notes
+from lab.report.judgement import Judgement, judge
+from lab.report.notes import PICTURES_URL, Notes
 
 EXIT_GATE = 1  # misuse exits 2
 
 
 def main() -> None:
-    """Collects, renders, says the verdict; with `--gate` a regression exits 1."""
+    """Collects, renders, prints the verdict; with `--gate` a failing check exits 1."""
     arguments = _arguments()
     if arguments.step == "render":
         evidence = evidence_file.read(arguments.file)
@@ -37,9 +39,9 @@ def main() -> None:
         return
     notes = _notes(arguments)
     judged = render(evidence, arguments.output, notes, _before_pictures(arguments))
-    print(report.terminal(judged))
+    print(page.terminal(judged))
     print(f"\nthe whole report: {arguments.output / 'report.html'}", flush=True)
-    if arguments.gate and not judged.passes and notes.lifted_by is None:
+    if arguments.gate and not judged.passes and notes.overridden_by is None:
         sys.exit(EXIT_GATE)
 
 
@@ -58,16 +60,16 @@ def render(
     """Writes report.md, report.html and the pictures, all from the same values."""
     from lab.report import pictures  # matplotlib takes most of a second to import
 
-    judged = judgement.judge(evidence)
+    judged = judge(evidence)
     drawn, files = pictures.draw(evidence, judged)
-    for name in (name for picture in pictures.PICTURES for name in file_names(picture)):
+    for name in (name for picture in pictures.PICTURES for name in picture.files):
         if name in files:
             write_bytes(output / name, files[name])
         else:
             (output / name).unlink(missing_ok=True)  # of an earlier report
-    text = report.text(evidence, judged, drawn, notes, before_pictures)
+    text = page.to_markdown(evidence, judged, drawn, notes, before_pictures)
     write_text(output / "report.md", text)
-    write_text(output / "report.html", report.hypertext(evidence, judged, drawn, notes, files))
+    write_text(output / "report.html", page.to_html(evidence, judged, drawn, notes, files))
     return judged
 
 
@@ -93,7 +95,7 @@ def _arguments() -> argparse.Namespace:
     )
     option("--no-pictures", action="store_true", help="leave the pictures out of report.md")
     option("--run-url", metavar="URL", help="say which run made the report")
-    option("--lifted-by", metavar="LOGIN", help="say who lifted the gate, and lift it")
+    option("--overridden-by", metavar="LOGIN", help="say who overrode --gate, and exit 0")
     option("--note", action="append", default=[], metavar="TEXT", help="add a line (up to 10)")
     arguments = parser.parse_args()
     if (arguments.step == "render") != (arguments.file is not None):
@@ -105,11 +107,13 @@ def _notes(arguments: argparse.Namespace) -> Notes:
     try:
         return Notes(
             run_url=arguments.run_url or None,
-            lifted_by=arguments.lifted_by or None,
+            overridden_by=arguments.overridden_by or None,
             texts=arguments.note,
         )
     except ValidationError as error:
-        raise LabError(f"--{first_problem(error)}; correct it") from None
+        key, problem = first_problem(error).split(":", maxsplit=1)
+        option = "note" if key.startswith("texts") else key.replace("_", "-")
+        raise LabError(f"--{option}:{problem}; correct it") from None
 
 
 def _before_pictures(arguments: argparse.Namespace) -> str | None:
@@ -119,7 +123,7 @@ def _before_pictures(arguments: argparse.Namespace) -> str | None:
     url: str = arguments.pictures_url or ""
     if not url:
         return ""
-    if not report.PICTURES_URL.fullmatch(url):
+    if not PICTURES_URL.fullmatch(url):
         raise LabError(f"--pictures-url: must be an https address; got {url!r}; correct it")
     return f"{url.rstrip('/')}/"
 

@@ -23,7 +23,8 @@ from lab.base.script import run_script
 from lab.data.prepared import PREPARED, load_prepared
 from lab.data.splits import Prepared
 from lab.report import plots
-from lab.verdict.comparison import Side, Verdict, findings
+from lab.verdict.differences import Sample
+from lab.verdict.verdicts import Verdict, findings
 
 POOL = Path("benchmarks/results/fair_trial.json")
 PAGE = Path("docs/fair_trial.md")
@@ -121,10 +122,11 @@ def accuracies(
     return found
 
 
-Draw = Callable[[dict[str, list[float]], np.random.Generator], list[tuple[Side, Side]]]
+Pair = tuple[Sample, Sample]
+Draw = Callable[[dict[str, list[float]], np.random.Generator], list[Pair]]
 
 
-def same_code(pool: dict[str, list[float]], random: np.random.Generator) -> list[tuple[Side, Side]]:
+def same_code(pool: dict[str, list[float]], random: np.random.Generator) -> list[Pair]:
     """Both default models against themselves, on disjoint lists of seeds."""
     pairs = []
     for model in MODELS:
@@ -136,16 +138,16 @@ def same_code(pool: dict[str, list[float]], random: np.random.Generator) -> list
 def changed(change: str) -> Draw:
     """A changed model against the default one, on the same seeds, as a pull request would be."""
 
-    def draw(pool: dict[str, list[float]], random: np.random.Generator) -> list[tuple[Side, Side]]:
+    def draw(pool: dict[str, list[float]], random: np.random.Generator) -> list[Pair]:
         seeds = random.permutation(SEEDS)[:PER_SIDE]
         return [(side(pool[change], seeds), side(pool["relu_128"], seeds))]
 
     return draw
 
 
-def side(accuracies: list[float], seeds: npt.NDArray[np.int64]) -> Side:
+def side(accuracies: list[float], seeds: npt.NDArray[np.int64]) -> Sample:
     """The accuracies of some seeds."""
-    return Side(seeds.tolist(), [accuracies[seed] for seed in seeds])
+    return Sample(seeds.tolist(), [accuracies[seed] for seed in seeds])
 
 
 def compared(pool: dict[str, list[float]], draw: Draw, random: np.random.Generator) -> Said:

@@ -10,8 +10,10 @@ from benchmarks.fair_trial import accuracies
 from lab.base import params
 from lab.base.files import write_json
 from lab.data.prepared import PREPARED, load_prepared
+from lab.results.comparison import ModelDifference
 from lab.training.device import choose_device, choose_precision
-from lab.verdict.comparison import ModelDifference, Side, findings
+from lab.verdict.differences import Sample
+from lab.verdict.verdicts import findings
 
 SEEDS, MARGIN = list(range(20)), 0.0005
 RESULTS = Path("benchmarks/results/precision.json")
@@ -28,7 +30,7 @@ def main() -> None:
             found = accuracies(tree, model, SEEDS, data, precision)
             accuracy.setdefault(name, {})[precision] = found
     pairs = [
-        (Side(SEEDS, sides["bfloat16"]), Side(SEEDS, sides["float32"]))
+        (Sample(SEEDS, sides["bfloat16"]), Sample(SEEDS, sides["float32"]))
         for sides in accuracy.values()
     ]
     differences = [

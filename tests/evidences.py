@@ -107,15 +107,15 @@ def image(index=7, name="relu_128", label=4, before=9, after=4) -> dict[str, Any
 
 
 def flips(name="relu_128", missing=None) -> dict[str, Any]:
-    return {"model": name, "mended": 0 if missing else 12, "broken": 0 if missing else 3,
-            "otherwise": 0 if missing else 1, "missing": missing}  # fmt: skip
+    return {"model": name, "fixed": 0 if missing else 12, "broken": 0 if missing else 3,
+            "still_wrong": 0 if missing else 1, "missing": missing}  # fmt: skip
 
 
 def evidence(*models, **more) -> dict[str, Any]:
     """A whole report.json; keywords replace its fields."""
     baseline, candidate = COMMITS
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "margin": 0.001,
         "baseline_margin": 0.001,
         "class_names": CLASSES,
@@ -130,7 +130,7 @@ def evidence(*models, **more) -> dict[str, Any]:
         "baseline": {
             "commit": baseline,
             "named": None,
-            "trunk": "origin/main",
+            "default_branch": "origin/main",
             "behind": 3,
             "origin": "committed",
             "reasons": [],

@@ -37,7 +37,7 @@ from support import idx_bytes
 import compare
 from lab.base import params
 from lab.base.errors import LabError
-from lab.ci import pull_request
+from lab.ci import artifact
 from lab.data import description, idx, sources, splits
 from lab.data import prepared as storage
 from lab.data.description import DESCRIPTION
@@ -47,10 +47,10 @@ from lab.report import collection, revisions
 from lab.report import evidence as evidence_file
 from lab.report.revisions import WorkingTree
 from lab.results import predictions, weights
+from lab.results.comparison import Chosen
 from lab.results.storage import CURVES, RESULTS, TRAINED
 from lab.training.outcome import Epoch, Evaluation, Trained
 from lab.training.scoring import write_trained
-from lab.verdict.comparison import Chosen
 
 SECONDS = 10  # of computing; this machine may be busy with other things, too
 WAITING_SECONDS = 60
@@ -526,7 +526,7 @@ def make_artifact(chance: Chance) -> None:
 
 
 def read_artifact() -> None:
-    evidence_file.parse(pull_request.json_member(Path("report.zip").read_bytes()), "report.json")
+    evidence_file.parse(artifact.json_member(Path("report.zip").read_bytes()), "report.json")
 
 
 KINDS: dict[str, tuple[Callable[[Chance], None], Callable[[], None]]] = {

@@ -74,7 +74,7 @@ def test_the_first_screen_says_what_it_is_and_gives_the_two_commands():
 
 
 def test_the_result_shown_is_the_result_in_metrics():
-    from lab.verdict.comparison import Comparison
+    from lab.results.comparison import Comparison
 
     found = Comparison.model_validate_json((ROOT / "metrics/comparison.json").read_bytes())
 

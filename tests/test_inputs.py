@@ -28,7 +28,7 @@ from lab.base.files import read_bytes
 from lab.report import revisions
 from lab.report.revisions import WorkingTree
 from lab.results import schema as results
-from lab.verdict.comparison import Chosen
+from lab.results.comparison import Chosen
 
 ROOT = Path(__file__).parent.parent
 CASES = int(os.environ.get("INPUT_CASES", "100"))

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from github_server import GitHub, repository, serving, zipped
+from pull_requests import CHECK, COMMENT, RECORDER
 from ruamel.yaml import YAML
 from support import PATIENCE_SECONDS, SMALL, copy_of_the_code
 from test_documents import make_targets
-from test_pull_request import CHECK, COMMENT, RECORDER
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = {path.stem: path for path in sorted((ROOT / ".github/workflows").glob("*.yaml"))}
@@ -110,6 +110,17 @@ def test_a_machine_of_ones_own_runs_no_code_of_forks():
 
 def test_the_trusted_side_uses_no_cache():
     assert "actions/cache" not in WORKFLOWS["report"].read_text()
+
+
+def test_the_cache_is_saved_anew_after_a_change_of_any_code_that_a_stage_depends_on():
+    (key,) = re.findall(r"key: dvc-.*hashFiles\((.*)\)", WORKFLOWS["cml"].read_text())
+    keyed = {path for pattern in re.findall("'(.+?)'", key) for path in ROOT.glob(pattern)}
+    named = re.findall(r"\b(?:lab|task)/\w+|\b\w+\.py\b", (ROOT / "dvc.yaml").read_text())
+    paths = [ROOT / name for name in named]
+    code = {file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])}
+
+    assert {path.name for path in code} > {"prepare.py", "loop.py"}
+    assert code <= keyed
 
 
 def test_every_action_has_one_version():

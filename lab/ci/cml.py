@@ -86,5 +86,5 @@ def _run(arguments: list[str], repository_url: str, token: str, markdown: str) -
         except OSError as error:
             raise CmlError(f"cml {arguments[0]}: cannot be run ({error.strerror})") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).replace(token, "***")
-        raise CmlError(f"cml {arguments[0]}: exit {done.returncode} ({shortened(said, 160)})")
+        output = (done.stderr or done.stdout).replace(token, "***")
+        raise CmlError(f"cml {arguments[0]}: exit {done.returncode} ({shortened(output, 160)})")

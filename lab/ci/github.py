@@ -7,14 +7,12 @@ whose caller looks first whether the last try arrived.
 Source: https://docs.github.com/en/rest, API version 2022-11-28.
 """
 
-import base64
 import dataclasses
 import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import requests
 
@@ -28,7 +26,6 @@ MAX_ANSWER_BYTES = 20 * 2**20
 PAGE = 100  # entries of a list, the most that GitHub gives at once
 MAX_PAGES = 30
 CHUNK = 2**16
-FILE_MODE = "100644"  # of git's trees: a plain file
 
 
 class GitHubError(LabError):
@@ -59,7 +56,7 @@ class Api:
         Raises:
             GitHubError: there is none, or it may not be read.
         """
-        return self._json("GET", path, query=query)
+        return _parsed(path, self._request("GET", path, params=query))
 
     def pages(self, path: str, key: str = "", **query: str | int) -> Iterator[Any]:
         """The entries of a list, page by page; `key` names the list where it is not the answer."""
@@ -76,7 +73,7 @@ class Api:
         Raises:
             GitHubError: it is refused, or GitHub cannot be reached.
         """
-        return self._json(method, path, body=body, tries=1 if once else None)
+        return _parsed(path, self._request(method, path, tries=1 if once else None, json=body))
 
     def download(self, path: str, limit: int) -> bytes:
         """The bytes at a path, which GitHub may keep at another host.
@@ -84,58 +81,33 @@ class Api:
         Raises:
             GitHubError: they cannot be had, or are more than `limit`.
         """
-        return self._bytes("GET", path, limit=limit)
+        return self._request("GET", path, limit)
 
-    def _json(
+    def _request(
         self,
         method: str,
         path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: Mapping[str, Any] | None = None,
-        tries: int | None = None,
-    ) -> Any:
-        content = self._bytes(method, path, query=query, body=body, tries=tries)
-        try:
-            return json.loads(content)
-        except ValueError:
-            raise GitHubError(f"{method} {path}: GitHub's answer is no JSON") from None
-
-    def _bytes(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: Mapping[str, Any] | None = None,
-        tries: int | None = None,
         limit: int = MAX_ANSWER_BYTES,
+        tries: int | None = None,
+        **content: Any,
     ) -> bytes:
+        """The bytes of an answer; `content` is what `requests` calls `params` and `json`."""
         pauses = [0.0, *self.pauses][:tries]
         for number, pause in enumerate(pauses, start=1):
             time.sleep(pause)
             try:
-                return self._once(method, path, query, body, limit)
+                return self._once(method, path, limit, content)
             except GitHubError as error:
                 if not error.may_pass or number == len(pauses):
                     raise
         raise AssertionError("unreachable")
 
-    def _once(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str | int] | None,
-        body: Mapping[str, Any] | None,
-        limit: int,
-    ) -> bytes:
+    def _once(self, method: str, path: str, limit: int, content: Mapping[str, Any]) -> bytes:
         try:
             # `requests` takes the token away when it follows a redirection to another host.
             with requests.request(
                 method,
                 f"{self.url}/repos/{self.repository}/{path}",
-                params=query,
-                json=body,
                 auth=self._authorize,
                 headers={
                     "Accept": "application/vnd.github+json",
@@ -143,11 +115,12 @@ class Api:
                 },
                 timeout=TIMEOUT_SECONDS,
                 stream=True,
+                **content,
             ) as answer:
-                content = bytearray()
+                received = bytearray()
                 for chunk in answer.iter_content(CHUNK):
-                    content += chunk
-                    if len(content) > limit:
+                    received += chunk
+                    if len(received) > limit:
                         raise GitHubError(f"{path}: more than {limit:,} bytes", status=413)
         except requests.RequestException as error:
             reason = type(error).__name__
@@ -155,14 +128,21 @@ class Api:
         if answer.status_code >= 400:
             _wait_as_asked(answer)
             raise GitHubError(
-                f"{method} {path}: GitHub answers {answer.status_code} ({_said(bytes(content))})",
+                f"{method} {path}: GitHub answers {answer.status_code} ({_reason(received)})",
                 429 if _is_rate_limited(answer) else answer.status_code,
             )
-        return bytes(content)
+        return bytes(received)
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self.token}"
         return request
+
+
+def _parsed(path: str, content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        raise GitHubError(f"{path}: GitHub's answer is no JSON") from None
 
 
 def _is_rate_limited(answer: requests.Response) -> bool:
@@ -177,7 +157,7 @@ def _wait_as_asked(answer: requests.Response) -> None:
         time.sleep(min(float(asked), MAX_PAUSE_SECONDS))
 
 
-def _said(content: bytes) -> str:
+def _reason(content: bytes | bytearray) -> str:
     """GitHub's own words in an answer that refuses."""
     try:
         return shortened(str(json.loads(content)["message"]), limit=120)
@@ -197,68 +177,3 @@ def connect(environment: Mapping[str, str] = os.environ) -> Api:
             "GITHUB_REPOSITORY and GITHUB_TOKEN: not set; this runs in a workflow of GitHub Actions"
         )
     return Api(repository, token, environment.get("GITHUB_API_URL", Api.url))
-
-
-# --- commits without a checkout ------------------------------------------------------------------
-
-
-def reference(api: Api, branch: str) -> str | None:
-    """The commit a branch is at; None when there is no such branch.
-
-    Raises:
-        GitHubError: branches may not be read.
-    """
-    try:
-        return str(api.get(f"git/ref/heads/{quote(branch)}")["object"]["sha"])
-    except GitHubError as error:
-        if error.status == 404:
-            return None
-        raise
-
-
-def tree_of(api: Api, commit: str) -> str:
-    """The tree of a commit."""
-    return str(api.get(f"git/commits/{commit}")["tree"]["sha"])
-
-
-def entries(api: Api, files: Mapping[str, bytes | None]) -> list[dict[str, Any]]:
-    """Entries of a git tree for files by path, whose contents are stored; None removes a file."""
-    return [
-        {"path": path, "mode": FILE_MODE, "type": "blob", "sha": _blob(api, content)}
-        for path, content in files.items()
-    ]
-
-
-def _blob(api: Api, content: bytes | None) -> str | None:
-    if content is None:
-        return None
-    body = {"content": base64.b64encode(content).decode(), "encoding": "base64"}
-    return str(api.send("POST", "git/blobs", body)["sha"])
-
-
-def commit(
-    api: Api, message: str, tree_entries: Sequence[Mapping[str, Any]], parent: str | None
-) -> str:
-    """Makes a commit with some files of its parent replaced; the parent, when nothing differs."""
-    base = tree_of(api, parent) if parent else None
-    body: dict[str, Any] = {"tree": tree_entries}
-    if base:
-        body["base_tree"] = base
-    tree = api.send("POST", "git/trees", body)["sha"]
-    if parent and tree == base:
-        return parent
-    parents = [parent] if parent else []
-    made = api.send("POST", "git/commits", {"message": message, "tree": tree, "parents": parents})
-    return str(made["sha"])
-
-
-def move(api: Api, branch: str, old: str | None, new: str, *, force: bool = False) -> None:
-    """Lets a branch point at a commit, creating it where `old` is None.
-
-    Raises:
-        GitHubError: status 422 when somebody else moved it meanwhile.
-    """
-    if old is None:
-        api.send("POST", "git/refs", {"ref": f"refs/heads/{branch}", "sha": new})
-    elif old != new:
-        api.send("PATCH", f"git/refs/heads/{quote(branch)}", {"sha": new, "force": force})

@@ -35,13 +35,13 @@ from lab.report.evidence import (
     CodeChange,
     Cost,
     Curve,
-    Data,
+    DataSummary,
     Evidence,
     Flips,
     Image,
     Model,
     ModelSide,
-    Scores,
+    SeedScores,
     StageState,
 )
 from lab.report.revisions import Base, Committed, RevisionError, Say, Snapshot, Stage, WorkingTree
@@ -65,7 +65,7 @@ class Side:
     runs: Mapping[str, ModelResults]
     sides: Mapping[str, ModelSide]
     faults: Mapping[str, str]
-    data: Data | None
+    data: DataSummary | None
     data_fault: str | None
     stages: Mapping[str, Stage]
 
@@ -109,7 +109,7 @@ def collect(root: Path, named: str | None, say: Say) -> Evidence:
             baseline=Baseline(
                 commit=base.commit,
                 named=base.named and _text(base.named),
-                trunk=base.trunk and _text(base.trunk),
+                default_branch=base.trunk and _text(base.trunk),
                 behind=base.behind,
                 origin=origin,
                 reasons=_texts(reasons),
@@ -144,7 +144,7 @@ def read_side(snapshot: Snapshot) -> Side:
     data, data_fault = None, None
     try:
         found = Description.model_validate_json(_present(snapshot.read(DESCRIPTION.as_posix())))
-        data = Data.model_validate(found.model_dump(exclude={"schema_version"}))
+        data = DataSummary.model_validate(found.model_dump(exclude={"schema_version"}))
     except (ValidationError, DataError) as error:
         data_fault = _fault(DESCRIPTION.as_posix(), error)
     stages = revisions.locked_stages(snapshot)
@@ -291,8 +291,8 @@ def _side(snapshot: Snapshot, name: str, run: ModelResults) -> ModelSide:
     )
 
 
-def _scores(scores: RunScores) -> Scores:
-    return Scores(
+def _scores(scores: RunScores) -> SeedScores:
+    return SeedScores(
         accuracy=scores.accuracy.per_seed,
         loss=scores.loss.per_seed,
         calibration_error=scores.calibration_error.per_seed,
@@ -474,7 +474,7 @@ def _same_test(candidate: Side, baseline: Side) -> bool:
 
 
 def _no_flips(model: str, reason: str) -> Flips:
-    return Flips(model=model, mended=0, broken=0, otherwise=0, missing=_text(reason))
+    return Flips(model=model, fixed=0, broken=0, still_wrong=0, missing=_text(reason))
 
 
 def _model_flips(
@@ -507,13 +507,13 @@ def _model_flips(
         )
         for index in clearest
     ]
-    mended = int((is_right & ~was_right)[flipped].sum())
+    fixed = int((is_right & ~was_right)[flipped].sum())
     broken = int((was_right & ~is_right)[flipped].sum())
     counts = Flips(
         model=model.name,
-        mended=mended,
+        fixed=fixed,
         broken=broken,
-        otherwise=len(flipped) - mended - broken,
+        still_wrong=len(flipped) - fixed - broken,
         missing=None,
     )
     return counts, images

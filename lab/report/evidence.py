@@ -1,7 +1,7 @@
 """`report.json`: what was measured on both sides of a comparison, and nothing that is concluded.
 
 Everything in it may have been written by a stranger, so every field is bounded; what it means is
-worked out by `lab.report.page` alone, from these numbers.
+worked out by `lab.report.judgement` alone, from these numbers.
 """
 
 import base64
@@ -16,10 +16,9 @@ from lab.base.records import Record, first_problem
 
 Item = TypeVar("Item")
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 MAX_BYTES = 20 * 2**20
 MAX_IMAGES = 12  # pictures of single images
-IMAGE_PIXELS = 28 * 28
 MAX_LISTED = 200  # entries of any list of changes; beyond, the report says how many there are
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -39,7 +38,7 @@ def _distinct(values: list[Item]) -> list[Item]:
     return values
 
 
-class Scores(Record):
+class SeedScores(Record):
     """One value per seed of each score; accuracy and calibration error in [0, 1], loss in nats."""
 
     accuracy: Annotated[list[Fraction], Field(max_length=1_000)]
@@ -79,8 +78,8 @@ class ModelSide(Record):
     parameter_count: Count
     device: Text
     precision: Text
-    validation: Scores
-    test: Scores
+    validation: SeedScores
+    test: SeedScores
     confusion: Annotated[list[list[Count]], Field(max_length=100)]
     curve: Curve | None
     cost: Cost | None
@@ -114,8 +113,15 @@ class Model(Record):
     baseline_missing: Text | None
     stale: Annotated[list[Text], Field(max_length=MAX_LISTED)]
 
+    @property
+    def both(self) -> tuple[ModelSide, ModelSide] | None:
+        """Candidate and baseline, where both have results."""
+        if self.candidate is None or self.baseline is None:
+            return None
+        return self.candidate, self.baseline
 
-class Split(Record):
+
+class SplitSummary(Record):
     """One split of a data set; see `lab.data.dataset.SplitDescription`."""
 
     images: Count
@@ -123,14 +129,14 @@ class Split(Record):
     images_per_class: Annotated[list[Count], Field(max_length=100)]
 
 
-class Data(Record):
-    """The data of one revision."""
+class DataSummary(Record):
+    """The data of one revision, as `metrics/dataset.json` describes them."""
 
     name: Name
     split_seed: Count
-    train: Split
-    validation: Split
-    test: Split
+    train: SplitSummary
+    validation: SplitSummary
+    test: SplitSummary
 
 
 class Change(Record):
@@ -193,21 +199,28 @@ class Image(Record):
 
 
 class Flips(Record):
-    """Test images of one model whose majority prediction changed, by what became of them."""
+    """Test images of one model whose majority prediction changed, by what became of them.
+
+    `fixed` are right now, `broken` wrong now, `still_wrong` were wrong already.
+    """
 
     model: Name
-    mended: Count
+    fixed: Count
     broken: Count
-    otherwise: Count
+    still_wrong: Count
     missing: Text | None
 
 
 class Baseline(Record):
-    """Where the baseline's results come from."""
+    """Where the baseline's results come from.
+
+    `named` is the revision that was asked for; without it the baseline is the merge-base with
+    `default_branch`, `behind` commits behind it.
+    """
 
     commit: Commit
     named: Text | None
-    trunk: Text | None
+    default_branch: Text | None
     behind: Count | None
     origin: Literal["committed", "reproduced", "none"]
     reasons: Annotated[list[Text], Field(max_length=MAX_LISTED)]
@@ -227,14 +240,14 @@ class Candidate(Record):
 class Evidence(Record):
     """The whole of `report.json`."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     margin: Annotated[float, Field(gt=0, lt=1)]
     baseline_margin: Annotated[float, Field(gt=0, lt=1)] | None
     class_names: Annotated[list[ClassName], Field(min_length=1, max_length=100)]
     candidate: Candidate
     baseline: Baseline
-    candidate_data: Data | None
-    baseline_data: Data | None
+    candidate_data: DataSummary | None
+    baseline_data: DataSummary | None
     models: Annotated[list[Model], Field(max_length=1_000)]
     changes: Changes
     stages: Annotated[list[StageState], Field(max_length=1_000)]
@@ -288,6 +301,7 @@ def parse(content: bytes, where: str) -> Evidence:
         return Evidence.model_validate_json(content)
     except ValidationError as error:
         problem = first_problem(error)[:300].encode("ascii", "backslashreplace").decode()
-        raise DataError(
-            f"{where}: {problem}; write it with this revision's `python report.py collect`"
-        ) from None
+        remedy = "write it with this revision's `python report.py collect`"
+        if problem.startswith("schema_version:"):
+            remedy = f"merge the default branch, or {remedy}"
+        raise DataError(f"{where}: {problem}; {remedy}") from None

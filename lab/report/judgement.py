@@ -1,20 +1,20 @@
-"""What the evidence of a comparison means: a word for each model, and whether a gate opens."""
+"""What the evidence of a comparison means: a verdict a model, and whether the check passes."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.report.evidence import Evidence, Model, ModelSide
-from lab.results.schema import FEWEST_SEEDS
-from lab.verdict.comparison import Difference, Finding, Side, Verdict, findings
+from lab.verdict.differences import FEWEST_SEEDS, Difference, Sample
+from lab.verdict.verdicts import Finding, Verdict, findings
 
 NOT_COMPARABLE = "not comparable"
 STALE = "stale"
 NEW = "new"
 REMOVED = "removed"
 
-# Worst first; the sign goes before the verdict line.
-WORDS = {
+# Every verdict, the worst first, and its sign before the verdict line.
+SIGNS = {
     NOT_COMPARABLE: "✕",
     Verdict.MISSING.value: "✕",
     STALE: "✕",
@@ -30,16 +30,16 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Judged:
-    """A model, the word that the report has for it, and the difference where there is one."""
+    """A model, its verdict (one of `SIGNS`), and the difference where there is one."""
 
     model: Model
-    word: str
+    verdict: str
     finding: Finding | None
 
     @property
     def passes(self) -> bool:
-        """Whether a gate lets it through."""
-        return self.word not in (NOT_COMPARABLE, Verdict.MISSING, STALE, Verdict.REGRESSED)
+        """Whether the check passes."""
+        return self.verdict not in (NOT_COMPARABLE, Verdict.MISSING, STALE, Verdict.REGRESSED)
 
 
 @dataclass(frozen=True)
@@ -51,32 +51,26 @@ class Judgement:
 
     @property
     def passes(self) -> bool:
-        """Whether a gate lets it through."""
+        """Whether the check passes."""
         return bool(self.models) and all(model.passes for model in self.models)
 
-    def by_word(self) -> dict[str, list[Judged]]:
-        """The models of each word, the worst word first."""
-        grouped = {word: [one for one in self.models if one.word == word] for word in WORDS}
-        return {word: models for word, models in grouped.items() if models}
+    def by_verdict(self) -> dict[str, list[Judged]]:
+        """The models of each verdict, the worst verdict first."""
+        grouped = {one: [model for model in self.models if model.verdict == one] for one in SIGNS}
+        return {verdict: models for verdict, models in grouped.items() if models}
 
 
 def judge(evidence: Evidence) -> Judgement:
     """Finds the differences of test accuracy, all models judged together."""
     refusal = _refusal(evidence)
-    compared = [m for m in evidence.models if m.candidate and m.baseline and not refusal]
-    pairs = [
-        (accuracy(model.candidate), accuracy(model.baseline))
-        for model in compared
-        if model.candidate and model.baseline
+    sides = {model.name: model.both for model in evidence.models if model.both and not refusal}
+    pairs = [(accuracy(new), accuracy(old)) for new, old in sides.values()]
+    found = dict(zip(sides, findings(pairs, evidence.margin), strict=True))
+    models = [
+        Judged(model, _verdict(model, found, refusal), found.get(model.name))
+        for model in evidence.models
     ]
-    found = dict(zip((m.name for m in compared), findings(pairs, evidence.margin), strict=True))
-    return Judgement(
-        [
-            Judged(model, _word(model, found, refusal), found.get(model.name))
-            for model in evidence.models
-        ],
-        refusal,
-    )
+    return Judgement(models, refusal)
 
 
 def _refusal(evidence: Evidence) -> str | None:
@@ -90,17 +84,17 @@ def _refusal(evidence: Evidence) -> str | None:
     return None
 
 
-def accuracy(side: ModelSide) -> Side:
+def accuracy(side: ModelSide) -> Sample:
     """What is compared of one side of a model: its test accuracies by seed."""
-    return Side(side.seeds, side.test.accuracy)
+    return Sample(side.seeds, side.test.accuracy)
 
 
-def _word(model: Model, found: dict[str, Finding], refusal: str | None) -> str:
+def _verdict(model: Model, found: dict[str, Finding], refusal: str | None) -> str:
     if model.candidate is None and model.candidate_missing is None:
         return REMOVED
     if model.baseline is None and model.baseline_missing is None:
         return NEW if model.candidate else Verdict.MISSING.value
-    if refusal and model.candidate and model.baseline:
+    if refusal and model.both:
         return NOT_COMPARABLE
     if model.name not in found:
         return Verdict.MISSING.value
@@ -109,19 +103,15 @@ def _word(model: Model, found: dict[str, Finding], refusal: str | None) -> str:
 
 def is_identical(model: Model) -> bool:
     """Whether nothing at all changed in a model's results."""
-    return (
-        model.candidate is not None
-        and model.baseline is not None
-        and (
-            model.candidate.model_copy(update={"cost": None})
-            == model.baseline.model_copy(update={"cost": None})
-        )
-    )
+    if model.both is None:
+        return False
+    new, old = (side.model_copy(update={"cost": None}) for side in model.both)
+    return new == old
 
 
 def seeds_needed(found: Difference, seeds: int, margin: float) -> int | None:
     """About how many seeds a side would show a true difference as large as the margin."""
-    if not found.smallest_detectable:
+    if not found.minimum_detectable_effect:
         return None
-    ratio = min(found.smallest_detectable / margin, 1e6)  # a margin may be next to nothing
+    ratio = min(found.minimum_detectable_effect / margin, 1e6)  # a margin may be next to nothing
     return max(FEWEST_SEEDS, math.ceil(seeds * ratio**2))

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 
-from lab.verdict.comparison import Difference
+import numpy as np
+
+from lab.verdict.differences import Difference
 
 MINUS = "−"
 
@@ -39,17 +41,6 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _sd(values: Sequence[float]) -> float | None:
-    if len(values) < 2:
-        return None
-    mean = _mean(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
 def percent(fraction: float) -> str:
     """A fraction in percent, as few digits as it needs: `0.1`."""
     return f"{100 * fraction:.3g}"
@@ -57,9 +48,8 @@ def percent(fraction: float) -> str:
 
 def spread(values: Sequence[float], scale: float = 100, form: str = ".2f") -> str:
     """Mean and standard deviation, `97.75 ± 0.07`."""
-    sd = _sd(values)
-    deviation = "" if sd is None else f" ± {scale * sd:{form}}"
-    return f"{scale * _mean(values):{form}}{deviation}"
+    deviation = f" ± {scale * np.std(values, ddof=1):{form}}" if len(values) > 1 else ""
+    return f"{scale * np.mean(values):{form}}{deviation}"
 
 
 def count(number: int) -> str:

@@ -9,11 +9,10 @@ from pydantic import Field, model_validator
 from scipy.special import stdtrit  # scipy.stats has the same, and takes a second to import
 
 from lab.base.records import Record
+from lab.verdict.differences import CONFIDENCE, FEWEST_SEEDS
 
 SCHEMA_VERSION: Literal[1] = 1
-CONFIDENCE = 0.95
 LARGEST_LOSS = 1e18  # nats an image; the sums over seeds stay finite
-FEWEST_SEEDS = 3  # below, a t interval rests on one degree of freedom and says nothing
 
 Floats = npt.NDArray[np.float64]
 

@@ -12,10 +12,11 @@ from markdown_it import MarkdownIt
 
 import report as script
 from lab.base.errors import DataError
-from lab.report import page as report
+from lab.report import page
 from lab.report.evidence import MAX_BYTES, Evidence, parse, read
 from lab.report.judgement import judge
-from lab.report.page import MAX_CHARACTERS, Notes
+from lab.report.notes import Notes
+from lab.report.page import MAX_CHARACTERS
 
 CASES = int(os.environ.get("REPORT_CASES", "10000"))
 PARTS = 8  # spread over the workers
@@ -175,7 +176,7 @@ def check_parsed_markdown(text: str) -> None:
             assert len({len(row) for row in rows}) == 1
 
 
-class Page(HTMLParser):
+class Reader(HTMLParser):
     """Checks a page while it is read."""
 
     TAGS = re.compile(
@@ -205,10 +206,10 @@ class Page(HTMLParser):
 
 
 def check_html(text: str) -> None:
-    page = Page()
-    page.feed(text)
-    page.close()
-    assert page.open == []
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert reader.open == []
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -226,11 +227,11 @@ def test_mutated_evidence_is_refused_in_one_line_or_shown_as_text(part):
             continue
         shown += 1
         judged = judge(found)
-        text = report.text(found, judged, [], Notes(), None)
+        text = page.to_markdown(found, judged, [], Notes(), None)
         check_markdown(text)
         if number % 25 == 0:
             check_parsed_markdown(text)
-            check_html(report.hypertext(found, judged, [], Notes(), {}))
+            check_html(page.to_html(found, judged, [], Notes(), {}))
     assert shown > CASES // PARTS // 4  # the mutations are not all refused
 
 
@@ -271,7 +272,7 @@ def test_more_than_20_mebibytes_are_refused_unread(tmp_path):
         read(path)
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(DataError, match=r"no such file; run `python report\.py collect`"):
         read(tmp_path / "report.json")
 
@@ -296,7 +297,6 @@ def test_names_that_are_none_are_refused(name):
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        ({"schema_version": 2}, "schema_version"),
         ({"extra": 1}, "extra"),
         ({"class_names": ["a", "b"]}, "confusion needs 2 rows"),
         ({"models": [model("a"), model("a")]}, "entries must differ"),
@@ -308,11 +308,19 @@ def test_what_does_not_fit_together_is_refused(change, where):
     assert where in refusal(json.dumps({**WHOLE, **change}).encode())
 
 
+@pytest.mark.parametrize("version", [1, 3])
+def test_another_version_is_refused_and_what_to_do_is_said(version):
+    assert refusal(json.dumps({**WHOLE, "schema_version": version}).encode()) == (
+        f"report.json: schema_version: input should be 2; got {version}; merge the default branch, "
+        "or write it with this revision's `python report.py collect`"
+    )
+
+
 def test_a_thousand_models_fit_on_the_page():
     models = [{**shifted(0.002, 0.001, f"model_{number:057d}")} for number in range(1_000)]
     stages = [{"name": "\x00" * 400, "state": "ran", "reasons": ["\x00" * 400] * 200}] * 1_000
     found = Evidence.model_validate(evidence(*models, stages=stages))
-    text = report.text(found, judge(found), [], Notes(), "")
+    text = page.to_markdown(found, judge(found), [], Notes(), "")
 
     check_markdown(text)
     assert "Lists were shortened here; `report.html` and `report.json` hold more." in text
@@ -322,7 +330,7 @@ def test_a_thousand_models_fit_on_the_page():
 def test_folded_parts_are_shortened_first():
     models = [shifted(0.002, 0.001, f"model_{number}") for number in range(60)]
     found = Evidence.model_validate(evidence(*models))
-    text = report.text(found, judge(found), [], Notes(), "")
+    text = page.to_markdown(found, judge(found), [], Notes(), "")
 
     assert all(f"| `model_{number}` | 97.00" in text for number in range(60))
     assert "Lists were shortened here" in text

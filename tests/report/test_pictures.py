@@ -3,7 +3,7 @@ import pytest
 from evidences import flips, image, made, model, shifted, side
 from PIL import Image
 
-from lab.report import pictures
+from lab.report import pictures, plots
 from lab.report.judgement import judge
 
 
@@ -25,26 +25,24 @@ def test_equal_evidence_gives_equal_bytes():
 def test_each_picture_has_a_light_and_a_dark_variant_of_one_size(tmp_path):
     found, files = drawn(USUAL)
 
-    assert [picture.name for picture in found] == list(pictures.PICTURES)
-    assert set(files) == {
-        f"{name}{kind}.png" for name in pictures.PICTURES for kind in ("", "-dark")
-    }
-    for name in pictures.PICTURES:
+    assert found == list(pictures.PICTURES)
+    assert set(files) == {file for picture in pictures.PICTURES for file in picture.files}
+    for picture in pictures.PICTURES:
         shapes = []
-        for kind, corner in (("", (255, 255, 255)), ("-dark", (13, 17, 23))):
-            (tmp_path / "x.png").write_bytes(files[f"{name}{kind}.png"])
+        for file, corner in zip(picture.files, ((255, 255, 255), (13, 17, 23)), strict=True):
+            (tmp_path / "x.png").write_bytes(files[file])
             with Image.open(tmp_path / "x.png") as opened:
                 shapes.append(opened.size)
                 assert opened.getpixel((0, 0)) == corner
-                assert opened.info == {}
+                assert set(opened.info) == {"dpi"}
         assert shapes[0] == shapes[1]
-        assert shapes[0][0] == pictures.WIDTH * pictures.DOTS_PER_INCH
+        assert shapes[0][0] == plots.WIDTH * plots.DOTS_PER_INCH
 
 
 def test_dark_keeps_hue_and_contrast():
-    grey = np.array([[[0, 0, 0], [128, 128, 128], [255, 255, 255]]], dtype=np.uint8)
-    black, middle, white = pictures.dark(grey)[0].astype(int)
-    blue = pictures.dark(np.array([[[0, 114, 178]]], dtype=np.uint8))[0, 0].astype(int)
+    grey = np.uint8([[[0, 0, 0], [128, 128, 128], [255, 255, 255]]])
+    black, middle, white = plots.dark(grey)[0].astype(int)
+    blue = plots.dark(np.uint8([[[0, 114, 178]]]))[0, 0].astype(int)
 
     assert black.tolist() == [240, 246, 252]
     assert white.tolist() == [13, 17, 23]
@@ -92,7 +90,7 @@ def test_class_names_and_numbers_of_all_kinds_can_be_drawn(classes):
         flips=[flips("_" * 64)],
     )
 
-    assert names(given) == list(pictures.PICTURES)
+    assert names(given) == [picture.name for picture in pictures.PICTURES]
 
 
 def test_a_hundred_models_are_drawn_as_few():
@@ -105,6 +103,6 @@ def test_a_hundred_models_are_drawn_as_few():
 def test_single_dots_are_differences_of_the_same_seed():
     given = made(model("a", side(0.98, sd=0, seeds=[2, 1, 0]), side(0.97, sd=0, seeds=[0, 1, 2])))
 
-    assert pictures._single_differences(given.models[0]) == pytest.approx([1.0] * 3)
+    assert pictures.seed_differences(given.models[0]) == pytest.approx([1.0] * 3)
     other = made(model("a", side(0.98, seeds=[2, 1, 0]), side(0.97, seeds=[5, 6, 7])))
-    assert pictures._single_differences(other.models[0]) == []
+    assert pictures.seed_differences(other.models[0]) == []

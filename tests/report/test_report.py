@@ -8,18 +8,18 @@ from evidences import evidence, flips, made, model, shifted, side
 from support import ROOT
 
 import report as script
-from lab.report import page as report
+from lab.report import page
 from lab.report.document import Picture
 from lab.report.evidence import Evidence
 from lab.report.judgement import judge, seeds_needed
-from lab.report.page import Notes
+from lab.report.notes import Notes
 
 GOLDEN = ROOT / "tests/golden"
 PICTURES = [Picture("differences", "Differences"), Picture("images", "Images")]
 
 
 def written(given: Evidence, notes: Notes | None = None, pictures: str | None = "") -> str:
-    return report.text(given, judge(given), PICTURES, notes or Notes(), pictures)
+    return page.to_markdown(given, judge(given), PICTURES, notes or Notes(), pictures)
 
 
 def two_seeds():
@@ -57,7 +57,7 @@ CASES = {
         model("relu_128", side(), side()),
         changes=NOTHING,
         images=[],
-        flips=[{**flips(), "mended": 0, "broken": 0, "otherwise": 0}],
+        flips=[{**flips(), "fixed": 0, "broken": 0, "still_wrong": 0}],
         stages=[{"name": "prepare", "state": "unchanged", "reasons": []}],
     ),
     "new_and_removed": lambda: made(
@@ -77,7 +77,7 @@ CASES = {
         baseline={
             "origin": "none",
             "reasons": [LOST, "reproducing it failed: no pipeline"],
-            "trunk": None,
+            "default_branch": None,
             "behind": None,
             "named": "v1",
         },
@@ -128,7 +128,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_golden_page(name):
-    """`GOLDEN=1 python -m pytest tests/test_report.py` writes the pages anew; read the diff."""
+    """`GOLDEN=1 python -m pytest tests/report/test_report.py` makes them; read the diff."""
     text = written(CASES[name]())
     path = GOLDEN / f"{name}.md"
     if os.environ.get("GOLDEN"):
@@ -141,7 +141,7 @@ def test_every_golden_page_has_its_case():
     assert {path.stem for path in GOLDEN.glob("*.md")} == set(CASES)
 
 
-GATE_CLOSED = {
+FAILING = {
     "regressed",
     "candidate_missing",
     "no_baseline",
@@ -152,8 +152,8 @@ GATE_CLOSED = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_gate(name):
-    assert judge(CASES[name]()).passes == (name not in GATE_CLOSED)
+def test_the_check_fails_for_these_alone(name):
+    assert judge(CASES[name]()).passes == (name not in FAILING)
 
 
 def test_the_marker_comes_first_and_the_verdict_next():
@@ -166,8 +166,8 @@ def test_the_marker_comes_first_and_the_verdict_next():
 def test_seeds_needed_grow_with_the_square_of_the_effect():
     found = judge(CASES["cannot_tell"]()).models[0].finding.difference
 
-    assert seeds_needed(found, 10, found.smallest_detectable) == 10
-    assert seeds_needed(found, 10, found.smallest_detectable / 2) == 40
+    assert seeds_needed(found, 10, found.minimum_detectable_effect) == 10
+    assert seeds_needed(found, 10, found.minimum_detectable_effect / 2) == 40
 
 
 # --- notes and pictures --------------------------------------------------------------------------
@@ -176,12 +176,12 @@ def test_seeds_needed_grow_with_the_square_of_the_effect():
 def test_notes_of_a_workflow_are_shown():
     notes = Notes(
         run_url="https://github.com/o/r/actions/runs/1",
-        lifted_by="maintainer",
+        overridden_by="maintainer",
         texts=["@all | <b>"],
     )
     text = written(CASES["regressed"](), notes)
 
-    assert "The gate was lifted by `@maintainer`." in text
+    assert "The failing check was overridden by `@maintainer`." in text
     assert "[The run that made this report](https://github.com/o/r/actions/runs/1)." in text
     assert "- `@all \\x7c \\x3cb\\x3e`" in text
 
@@ -192,9 +192,9 @@ def test_notes_of_a_workflow_are_shown():
         {"run_url": "javascript:alert(1)"},
         {"run_url": "https://a.b/c)[x](https://evil"},
         {"run_url": "https://a.b/c\n"},
-        {"lifted_by": "a b"},
-        {"lifted_by": "@a"},
-        {"lifted_by": "a" * 40},
+        {"overridden_by": "a b"},
+        {"overridden_by": "@a"},
+        {"overridden_by": "a" * 40},
         {"texts": ["x" * 401]},
         {"texts": ["x"] * 11},
     ],
@@ -239,10 +239,10 @@ def test_render_writes_page_pictures_and_verdict(tmp_path, monkeypatch, capsys):
         [*expected, "report.html", "report.md"]
     )
     assert capsys.readouterr().out.startswith("▲ Improved: relu_128 +0.50 pp")
-    page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 8
-    assert "<script" not in page
-    assert "http" not in page.replace('<meta http-equiv="', "")
+    html = (out / "report.html").read_text()
+    assert html.count("data:image/png;base64,") == 8
+    assert "<script" not in html
+    assert "http" not in html.replace('<meta http-equiv="', "")
 
 
 def test_pictures_of_an_earlier_report_go(tmp_path, monkeypatch):
@@ -257,9 +257,9 @@ def test_pictures_of_an_earlier_report_go(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "options", "code"),
-    [("regressed", (), 1), ("improved", (), None), ("regressed", ("--lifted-by", "ann"), None)],
+    [("regressed", (), 1), ("improved", (), None), ("regressed", ("--overridden-by", "ann"), None)],
 )
-def test_gate_exits_1_unless_lifted(tmp_path, monkeypatch, name, options, code):
+def test_gate_exits_1_unless_overridden(tmp_path, monkeypatch, name, options, code):
     arguments = ["render", stored(tmp_path, CASES[name]()), "--output", tmp_path / "out", *options]
     run(monkeypatch, *arguments)
     if code is None:
@@ -275,10 +275,11 @@ def test_gate_exits_1_unless_lifted(tmp_path, monkeypatch, name, options, code):
     ("option", "message"),
     [
         (["--pictures-url", "http://a.b"], "--pictures-url: must be an https address"),
-        (["--run-url", "x"], "--run_url: string should match pattern"),
+        (["--note", "x" * 401], "--note: string should have at most 400 characters"),
+        (["--run-url", "x"], "--run-url: string should match pattern"),
     ],
 )
-def test_wrong_options_are_told_in_one_line(tmp_path, monkeypatch, option, message):
+def test_wrong_options_are_reported_in_one_line(tmp_path, monkeypatch, option, message):
     given = stored(tmp_path, CASES["improved"]())
     with pytest.raises(Exception, match=message):
         run(monkeypatch, "render", given, "--output", tmp_path / "out", *option)

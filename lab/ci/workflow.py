@@ -1,0 +1,74 @@
+"""What a workflow of GitHub Actions gives its steps, and what they give back."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from lab.base.errors import LabError
+from lab.base.files import read_bytes
+from lab.base.records import first_problem
+from lab.ci.pulls import WorkflowRun
+
+MAX_EVENT_BYTES = 30 * 2**20  # GitHub's own limit is 25 MB
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def event() -> dict[str, Any]:
+    """The event that started the workflow.
+
+    Raises:
+        LabError: this is no workflow, or its event cannot be read.
+    """
+    path = os.environ.get("GITHUB_EVENT_PATH")
+    if not path:
+        raise LabError("GITHUB_EVENT_PATH: not set; this runs in a workflow of GitHub Actions")
+    try:
+        found = json.loads(read_bytes(Path(path), MAX_EVENT_BYTES))
+    except FileNotFoundError:
+        raise LabError(f"GITHUB_EVENT_PATH: no such file ({path}); run the job again") from None
+    except (ValueError, RecursionError):
+        raise LabError("GITHUB_EVENT_PATH: not the JSON of an event; run the job again") from None
+    return found if isinstance(found, dict) else {}
+
+
+def checked(kind: type[Model], value: Any, where: str) -> Model:
+    """A part of the event as its model; `where` names it in errors.
+
+    Raises:
+        LabError: it is another kind of event.
+    """
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise LabError(f"GITHUB_EVENT_PATH: {where}.{first_problem(error)}") from None
+
+
+def workflow_run() -> WorkflowRun:
+    """The finished run that the event is of.
+
+    Raises:
+        LabError: the event is of no run.
+    """
+    return checked(WorkflowRun, event().get("workflow_run"), "workflow_run")
+
+
+def server() -> str:
+    """GitHub's address."""
+    return os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+
+
+def run_url() -> str | None:
+    """The page of this run."""
+    repository, number = (os.environ.get(f"GITHUB_{name}") for name in ("REPOSITORY", "RUN_ID"))
+    return f"{server()}/{repository}/actions/runs/{number}" if repository and number else None
+
+
+def append(variable: str, content: str) -> None:
+    """Adds to a file that GitHub reads after a step; outside a workflow there is none."""
+    if path := os.environ.get(variable):
+        with Path(path).open("a", encoding="utf-8", newline="\n") as file:
+            file.write(content)

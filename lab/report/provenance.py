@@ -1,0 +1,164 @@
+"""Where the numbers of a report come from, and what a reader must know to read them."""
+
+from lab.report.changes import changed_splits
+from lab.report.document import (
+    Block,
+    Line,
+    Link,
+    Paragraph,
+    Piece,
+    Preformatted,
+    Strong,
+    Untrusted,
+    prose,
+)
+from lab.report.evidence import Evidence
+from lab.report.judgement import STALE
+from lab.report.notes import Notes
+from lab.report.wording import many, percent
+
+FIX = ("make repro", 'git add dvc.lock metrics && git commit --message "Update the results"')
+MOST_SIZES = 3  # numbers of seeds named
+
+
+def overridden(notes: Notes) -> list[Block]:
+    """Says who overrode the check."""
+    if notes.overridden_by is None:
+        return []
+    login = Untrusted(f"@{notes.overridden_by}")
+    return [Paragraph(prose("The failing check was overridden by {}.", login))]
+
+
+def stale(evidence: Evidence) -> list[Block]:
+    """Says that results are stale, and how to fix it."""
+    if any(model.stale for model in evidence.models):
+        names = [Untrusted(state.name) for state in evidence.stages if state.state == STALE]
+        line = prose(
+            "{}: they were not made by this code, these params and this data ({}). "
+            "The numbers below are those of an earlier state. To fix it:",
+            Strong("The results here are stale"),
+            names[0] if names else "no stage named",
+        )
+    elif evidence.candidate.committed_stale:
+        line = prose(
+            "{} ({}). This report shows those that were made for it. To fix the branch:",
+            Strong("The results committed in this branch are stale"),
+            Untrusted(evidence.candidate.committed_stale[0]),
+        )
+    else:
+        return []
+    return [Paragraph(line), Preformatted(FIX)]
+
+
+def sources(evidence: Evidence, notes: Notes) -> list[Line]:
+    """Commits, seeds, origin of the baseline, cautions, and what the workflow adds."""
+    candidate, baseline = evidence.candidate, evidence.baseline
+    lines = [_commits(evidence)]
+    if candidate.commit == baseline.commit:
+        lines.append(_same_commit(candidate.uncommitted_total))
+    lines += [[_seeds(evidence)], *_origin(evidence), *_cautions(evidence)]
+    if notes.run_url is not None:
+        lines.append([Link("The run that made this report", notes.run_url), "."])
+    if notes.runs_url is not None:
+        lines.append([Link("The runs of training", notes.runs_url), "."])
+    return [*lines, *([Untrusted(note)] for note in notes.texts)]
+
+
+def _commits(evidence: Evidence) -> Line:
+    candidate, baseline = evidence.candidate, evidence.baseline
+    branch = baseline.default_branch
+    dirty = many(candidate.uncommitted_total, "uncommitted file")
+    line = [
+        *prose("Candidate {}", Untrusted(candidate.commit[:12])),
+        f" with {dirty}" if candidate.uncommitted_total else "",
+        *prose(" against baseline {}", Untrusted(baseline.commit[:12])),
+    ]
+    if baseline.named is not None:
+        line += prose(" ({})", Untrusted(baseline.named))
+    elif branch is not None:
+        line += prose(" (where it left {})", Untrusted(branch))
+    if baseline.behind and branch is not None:
+        line += prose(", {} behind {}", many(baseline.behind, "commit"), Untrusted(branch))
+    return [*line, "."]
+
+
+def _same_commit(uncommitted: int) -> Line:
+    if uncommitted:
+        return ["Both are the same commit: what is compared is the uncommitted work."]
+    other = Untrusted("make report BASE=HEAD~1")
+    return prose("Both are the same revision; to compare with another: {}.", other)
+
+
+def _seeds(evidence: Evidence) -> str:
+    sides = [model.both for model in evidence.models if model.both]
+    both = [(old.seeds, new.seeds) for new, old in sides]
+    if not both:
+        return "No model has results on both sides."
+    sizes = sorted({(len(old), len(new)) for old, new in both})
+    counts = ", ".join(
+        f"{many(old, 'seed')} a side" if old == new else f"{old} seeds against {new}"
+        for old, new in sizes[:MOST_SIZES]
+    )
+    paired = [sorted(old) == sorted(new) for old, new in both]
+    if all(paired):
+        return f"{counts}: the same on both sides, compared pair by pair."
+    if any(paired):
+        return f"{counts}: some models with other seeds than the baseline's, so not in pairs."
+    return f"{counts}: other seeds on either side, so compared without pairing (Welch)."
+
+
+def _origin(evidence: Evidence) -> list[Line]:
+    """Where the baseline's numbers come from, if not simply from its commit."""
+    baseline = evidence.baseline
+    if baseline.origin == "committed":
+        return []
+    why: list[Piece] = []
+    if baseline.reasons:
+        why = [" Why: ", Untrusted(baseline.reasons[0])]
+        if len(baseline.reasons) > 1:
+            why += ["; … ", Untrusted(baseline.reasons[-1])]
+        why.append(".")
+    if baseline.origin == "reproduced":
+        what = prose(
+            "{} for this report, with its own code and the packages installed here, as its "
+            "committed results could not be used.",
+            Strong("The baseline was reproduced"),
+        )
+    else:
+        what = prose("{} that could be used or made.", Strong("The baseline has no results"))
+    return [[*what, *why]]
+
+
+def _cautions(evidence: Evidence) -> list[Line]:
+    """What a reader must know of the two sides to read the numbers."""
+    lines: list[Line] = []
+    splits = [name for name, *_ in changed_splits(evidence)]
+    if splits and "test" not in splits:
+        what = Strong("The training data differ")
+        lines.append(prose("{}; the test set is the same.", what))
+    if evidence.baseline_margin not in (None, evidence.margin):
+        before, after = percent(evidence.baseline_margin or 0), percent(evidence.margin)
+        what = Strong("The margin itself changed")
+        lines.append(prose("{}, from {} to {} pp; verdicts use the new one.", what, before, after))
+    return [*lines, *_machines(evidence), *_packages(evidence)]
+
+
+def _machines(evidence: Evidence) -> list[Line]:
+    sides = [model.both for model in evidence.models if model.both]
+    machines = {tuple(f"{side.device} {side.precision}" for side in both) for both in sides}
+    what = Strong("Device or precision differ")
+    return [
+        prose("{}: {} → {}.", what, Untrusted(before), Untrusted(after))
+        for after, before in sorted(machines, key=lambda pair: pair[::-1])
+        if before != after
+    ]
+
+
+def _packages(evidence: Evidence) -> list[Line]:
+    lines = []
+    for package in evidence.candidate.packages:
+        pinned, here = package.baseline, package.candidate
+        if pinned and here and here.split("+")[0] != pinned:
+            pieces = Untrusted(package.key), Untrusted(here), Untrusted(pinned)
+            lines.append(prose("{} here is {}, pinned is {}.", *pieces))
+    return lines
