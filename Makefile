@@ -21,7 +21,7 @@ help:  ## list the commands
 
 repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@python -m lab.base.params
-	@python -m lab.base.rwlock
+	@python -m lab.base.dvc repair
 	@dvc repro
 	@python sync.py --if-configured || echo "the next run sends what is left"
 

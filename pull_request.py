@@ -22,18 +22,18 @@ from pydantic import ValidationError
 import report
 from lab.base.errors import DataError, LabError
 from lab.base.files import read_bytes, write_json, write_text
+from lab.base.git import GitError, git
 from lab.base.records import first_problem
 from lab.ci import artifact, github, offers, override, posting, publishing, pulls, workflow
 from lab.ci.github import Api, GitHubError
 from lab.ci.posting import Post
 from lab.ci.pulls import Change, Home, NothingToReportError, Pull, WorkflowRun
+from lab.evidence.schema import Evidence
 from lab.report.document import plain
-from lab.report.evidence import Evidence
 from lab.report.headline import verdict_line
 from lab.report.judgement import judge
 from lab.report.notes import Notes
 from lab.report.page import to_markdown
-from lab.report.revisions import RevisionError, git
 
 REPORT = Path("report")
 PAGE, POST = REPORT / "report.md", REPORT / "post.json"
@@ -73,7 +73,7 @@ def _base(event: dict[str, Any]) -> str:
         return git(Path(), "merge-base", "HEAD", base.sha)
     try:
         return git(Path(), "rev-parse", "--verify", "--quiet", f"{event.get('before')}^{{commit}}")
-    except RevisionError:  # the branch is new, or its history was replaced
+    except GitError:  # the branch is new, or its history was replaced
         return "HEAD"
 
 

@@ -19,9 +19,9 @@ from pydantic import ValidationError
 from lab.base.errors import LabError
 from lab.base.files import write_bytes, write_json, write_text
 from lab.base.records import first_problem
-from lab.report import evidence as evidence_file
+from lab.evidence import schema as evidence_file
+from lab.evidence.schema import Evidence
 from lab.report import page
-from lab.report.evidence import Evidence
 from lab.report.judgement import Judgement, judge
 from lab.report.notes import PICTURES_URL, Notes
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 def collect(base: str, output: Path) -> Evidence:
     """Writes report.json: what was measured on both sides."""
-    from lab.report import collection  # render must not need what this needs
+    from lab.evidence import collection  # render must not need what this needs
 
     found = collection.collect(Path(), base or None, _progress)
     write_json(output / "report.json", found.model_dump())

@@ -10,13 +10,11 @@ if __name__ == "__main__":
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from lab.base import params, rwlock
+from lab.base import dvc, params
 from lab.base.errors import LabError
 from lab.base.params import Params
 from lab.base.progress import EpochProgress
@@ -42,7 +40,7 @@ def main() -> None:
         cluster.connect(options.address)
     else:
         processes.warm_up()
-    rwlock.mend()
+    dvc.repair_lock()
     names = list(tree.models) if options.force else out_of_date()
     if not names:
         print("every model is up to date")
@@ -74,7 +72,7 @@ def out_of_date() -> list[str]:
     Raises:
         LabError: the data are out of date, or DVC cannot tell.
     """
-    changed = json.loads(dvc("status", "--json", "prepare", "train"))
+    changed = json.loads(dvc.run("status", "--json", "prepare", "train"))
     if "prepare" in changed:
         raise LabError("the prepared data are out of date; run `dvc repro --force prepare`")
     return [stage.removeprefix("train@") for stage in changed]
@@ -177,24 +175,11 @@ def finish(tree: Params, complete: Sequence[str], lost: Sequence[Stack]) -> None
             done.append("compare")
     finally:
         if done:
-            dvc("commit", "-q", "-f", *done)
+            dvc.run("commit", "-q", "-f", *done)
         for name in complete:
             checkpoints.clear(name)
     if lost:
         raise LabError(failure(lost))
-
-
-def dvc(*arguments: str) -> str:
-    """Runs DVC and returns what it printed.
-
-    Raises:
-        LabError: it failed.
-    """
-    command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise LabError(f"dvc {arguments[0]}: {done.stderr.strip() or done.returncode}")
-    return done.stdout
 
 
 def failure(lost: Sequence[Stack]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.report.evidence import Evidence
+from lab.evidence.schema import Evidence
 
 WOBBLE = [-1.0, 1.0] * 5
 COMMITS = ("1" * 40, "2" * 40)  # baseline, candidate

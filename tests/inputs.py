@@ -16,6 +16,7 @@ import re
 import resource
 import signal
 import struct
+import subprocess
 import sys
 import time
 import zipfile
@@ -36,16 +37,21 @@ from support import idx_bytes
 
 import compare
 from lab.base import params
+from lab.base.dvc import Cache
 from lab.base.errors import LabError
+from lab.base.files import sha256
+from lab.base.stages import Stage, read_stages
 from lab.ci import artifact
 from lab.data import description, idx, sources, splits
 from lab.data import prepared as storage
 from lab.data.description import DESCRIPTION
 from lab.data.prepared import PREPARED
 from lab.data.splits import Prepared, Split
-from lab.report import collection, revisions
-from lab.report import evidence as evidence_file
-from lab.report.revisions import WorkingTree
+from lab.evidence import flips, revision_results, snapshots
+from lab.evidence import schema as evidence_file
+from lab.evidence.changes import change_entry, value_changes
+from lab.evidence.snapshots import WorkingTree, model_params, pins
+from lab.evidence.staleness import stage_changes, staleness
 from lab.results import predictions, weights
 from lab.results.comparison import Chosen
 from lab.results.storage import CURVES, RESULTS, TRAINED
@@ -262,25 +268,25 @@ def read_revision() -> None:
     """What a report reads of a revision's pipeline, as a baseline and as a candidate."""
     here = WorkingTree(Path())
     old, before = baseline()
-    revisions.model_params(here)
-    new = revisions.read_yaml(here, "params.yaml")
-    for change in revisions.differences(old, new) + revisions.differences(new, old):
-        collection._change(*change)
-    revisions.staleness(here)
-    after = revisions.locked_stages(here)
+    model_params(here)
+    new = snapshots.read_yaml(here, "params.yaml")
+    for change in value_changes(old, new) + value_changes(new, old):
+        change_entry(*change)
+    pins(here)
+    after = read_stages(Path())
+    staleness(Path(), after)
     for name, stage in after.items():
-        revisions.stage_changes(before.get(name), stage)
-    revisions.pins(here)
-    cache = revisions.cache_folder(Path())
+        stage_changes(before.get(name), stage)
+    cache = Cache(Path())
     for stage in after.values():
-        for md5 in stage.outputs.values():
-            revisions.cached_file(cache, md5, "predictions.npz")
+        for tracked in stage.outputs.values():
+            cache.file(tracked.recorded or "", "predictions.npz")
 
 
 @functools.cache
-def baseline() -> tuple[Any, Mapping[str, revisions.Stage]]:
-    valid = WorkingTree(Path("valid"))
-    return revisions.read_yaml(valid, "params.yaml"), revisions.locked_stages(valid)
+def baseline() -> tuple[Any, Mapping[str, Stage]]:
+    valid = Path("valid")
+    return snapshots.read_yaml(WorkingTree(valid), "params.yaml"), read_stages(valid)
 
 
 @functools.lru_cache(maxsize=16)
@@ -460,11 +466,12 @@ def make_predictions(chance: Chance) -> None:
 
 def read_predictions() -> None:
     path = TRAINED / MODEL / "predictions.npz"
-    labels = storage.load_prepared(PREPARED).test.labels
+    prepared = storage.load_prepared(PREPARED)
+    labels = prepared.test.labels
     with both(lambda: compare.predictions_of(Chosen(model=MODEL, seed=SEEDS[1]), labels)):
-        side = collection.read_side(WorkingTree(Path()))
-        collection._predictions(Path(), side, MODEL, labels, "candidate")
-        collection.majority(predictions.read_predictions(path).predictions)
+        found = revision_results.read_results(WorkingTree(Path()), {})
+        flips.predictions(found, MODEL, prepared, Cache(Path()), "candidate")
+        flips.majority(predictions.read_predictions(path).predictions)
 
 
 def make_results(chance: Chance) -> None:
@@ -492,7 +499,7 @@ def read_results() -> None:
         description.read_description(DESCRIPTION)
 
     with both(compared):
-        collection.read_side(WorkingTree(Path()))
+        revision_results.read_results(WorkingTree(Path()), {})
 
 
 def make_cache(chance: Chance) -> None:
@@ -503,7 +510,7 @@ def make_cache(chance: Chance) -> None:
 
 
 def read_cache() -> None:
-    revisions.cached_file(revisions.cache_folder(Path()), "ddd.dir", "predictions.npz")
+    Cache(Path()).file("ddd.dir", "predictions.npz")
 
 
 # --- what a pull request leaves behind -----------------------------------------------------------
@@ -587,11 +594,12 @@ def make_valid() -> None:
     trained = Trained(SEEDS, weights, 9, epochs, validation, test)
     for name in (MODEL, OTHER):
         write_trained(name, trained, data, device="cpu", precision="float32")
-    digest = revisions.hashlib.sha256(Path(f"{RESULTS}/{MODEL}.json").read_bytes()).hexdigest()
+    digest = sha256(Path(f"{RESULTS}/{MODEL}.json").read_bytes())
     cost = {"wall_seconds": 1.0, "cpu_seconds": 1.0, "image_steps_per_second": 9.0,
             "peak_memory_bytes": 9, "results_sha256": digest}  # fmt: skip
     Path(COST).parent.mkdir(parents=True)
     Path(COST).write_text(json.dumps(cost))
+    subprocess.run(["git", "init", "-q"], check=True)
     Path(".dvc").mkdir()
     for name in ("params.yaml", "dvc.yaml", "dvc.lock", "requirements.txt", ".dvc/config"):
         Path(name).write_bytes((ROOT / name).read_bytes())
@@ -644,7 +652,7 @@ def watch(event: str, arguments: tuple[Any, ...]) -> None:
         and arguments[2] & (os.O_WRONLY | os.O_RDWR)
     ):
         paths = arguments[:1]
-    elif FORBIDDEN.match(event):
+    elif FORBIDDEN.match(event) and arguments[0] != "git":  # which names files that changed
         violations.append(f"{event} {arguments!r:.100}")
     for path in paths:
         if isinstance(path, str | os.PathLike):
@@ -672,7 +680,7 @@ def read_all(kind: str, first: int, count: int) -> dict[str, Any]:
     global is_reading
     make, read = KINDS[kind]
     make_valid()
-    revisions.parse_yaml = parsed_once
+    snapshots.parse_yaml = parsed_once
     read()  # a valid one, which also imports whatever is imported late
     sys.addaudithook(watch)
     signal.signal(signal.SIGALRM, ring)
@@ -730,6 +738,7 @@ def place_of(error: BaseException) -> str:
 if __name__ == "__main__":
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    os.environ["DVC_SITE_CACHE_DIR"] = str(Path("dvc").absolute())
     if any(Path().iterdir()):
         sys.exit("it writes spoilt files into the working directory: start it in an empty one")
     print(json.dumps(read_all(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))

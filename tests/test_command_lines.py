@@ -10,8 +10,11 @@ import pytest
 from evidences import evidence, model, side
 from support import PATIENCE_SECONDS, is_one_line
 
-from lab.report import revisions
-from lab.report.revisions import Committed, RevisionError, resolve_base
+from lab.base.errors import LabError
+from lab.evidence import revisions
+from lab.evidence.changes import file_changes, uncommitted
+from lab.evidence.revisions import resolve_base
+from lab.evidence.snapshots import Committed
 
 ROOT = Path(__file__).parent.parent
 LONG, BYTES = "x" * 5_000, os.fsdecode(b"\xff\xfe")
@@ -64,6 +67,7 @@ def folder(tmp_path) -> Path:
         (["lab.tracking.ui", BYTES], {}, "takes no argument"),
         (["lab.tracking.ui"], {"UI_PORT": "9" * 5_000}, "a port is a number"),
         (["lab.tracking.ui"], {"UI_PORT": "²"}, "a port is a number"),
+        (["lab.base.dvc", LONG], {}, "usage: "),
         (["lab.base.remote", "write", "../x"], {}, "must be owner/name"),
         (["lab.base.remote", "write", "-a/b"], {}, "must be owner/name"),
         (
@@ -132,8 +136,8 @@ def seen(folder: Path) -> list[str]:
     revisions.head(folder)
     base = resolve_base(folder, None)
     Committed(folder, base.commit).read("params.yaml")
-    changes = [change.path for change in revisions.file_changes(folder, base.commit)]
-    return sorted({*changes, *revisions.uncommitted(folder)})
+    changes = [change.path for change in file_changes(folder, base.commit)]
+    return sorted({*changes, *uncommitted(folder)})
 
 
 def corrupt_head(folder: Path) -> Path:
@@ -156,7 +160,7 @@ def emptied(folder: Path) -> Path:
 
 @pytest.mark.parametrize("spoil", [corrupt_head, bare, emptied])
 def test_a_repository_that_cannot_be_read_is_told(history, spoil):
-    with pytest.raises(RevisionError) as caught:
+    with pytest.raises(LabError) as caught:
         seen(spoil(history))
     assert is_one_line(str(caught.value))
 

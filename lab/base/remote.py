@@ -4,13 +4,16 @@ CI gives the remote to DVC in memory, so the token reaches no file of a machine 
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 
 from lab.base.errors import LabError, shortened
 from lab.base.script import run_script
-from lab.tracking.destination import DAGSHUB_REPO, TOKEN_VARIABLES
 
+DAGSHUB_REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+# The first that is set holds the token; the last is MLflow's own.
+TOKEN_VARIABLES = ("DAGSHUB_USER_TOKEN", "DAGSHUB_ACCESS_TOKEN", "MLFLOW_TRACKING_PASSWORD")
 NAME = "dagshub"
 USAGE = "usage: python -m lab.base.remote write OWNER/NAME | pull | push"
 
@@ -71,8 +74,8 @@ def transfer(direction: str, environment: Mapping[str, str] = os.environ) -> Non
         with Repo(config={"remote": {NAME: remote}}) as repo:
             count = (repo.fetch if direction == "pull" else repo.push)(remote=NAME)
     except (DvcException, OSError) as error:
-        said = shortened(str(error).replace(token, "***"), 160)
-        print(f"DagsHub: nothing or not all was {direction}ed ({type(error).__name__}: {said})")
+        reason = shortened(str(error).replace(token, "***"), 160)
+        print(f"DagsHub: nothing or not all was {direction}ed ({type(error).__name__}: {reason})")
     else:
         print(f"DagsHub: {count} files {direction}ed")
 

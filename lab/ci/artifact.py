@@ -10,11 +10,11 @@ import zlib
 from lab.base.errors import DataError
 from lab.ci.github import Api
 from lab.ci.pulls import WorkflowRun
-from lab.report import evidence
-from lab.report.evidence import Evidence
+from lab.evidence import schema
+from lab.evidence.schema import Evidence
 
 ARTIFACT, MEMBER = "report", "report.json"
-MAX_ZIP_BYTES = evidence.MAX_BYTES
+MAX_ZIP_BYTES = schema.MAX_BYTES
 # What zipfile raises for archives that are damaged, encrypted or made to break it.
 ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError, ValueError)
 
@@ -34,7 +34,7 @@ def read_report(api: Api, run: WorkflowRun) -> Evidence:
     if newest["size_in_bytes"] > MAX_ZIP_BYTES:
         raise DataError(f"the artifact has more than {MAX_ZIP_BYTES:,} bytes")
     archive = api.download(f"actions/artifacts/{int(newest['id'])}/zip", MAX_ZIP_BYTES)
-    given = evidence.parse(json_member(archive), MEMBER)
+    given = schema.parse(json_member(archive), MEMBER)
     if given.candidate.commit != run.head_sha:
         commit = given.candidate.commit[:12]
         raise DataError(f"{MEMBER}: it is of {commit}, but the run was of {run.head_sha[:12]}")
@@ -58,6 +58,6 @@ def json_member(archive: bytes) -> bytes:
             if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError(f"{MEMBER} is packed in an unusual way")
             with opened.open(members[0]) as file:
-                return file.read(evidence.MAX_BYTES + 1)
+                return file.read(schema.MAX_BYTES + 1)
     except ZIP_FAULTS:
         raise DataError("the artifact is no readable zip file") from None

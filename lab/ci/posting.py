@@ -11,8 +11,8 @@ from lab.base.records import Record
 from lab.ci import cml
 from lab.ci.github import Api, GitHubError
 from lab.ci.pulls import WorkflowRun
+from lab.evidence.schema import Commit
 from lab.report.document import Bullets, Link, Page, Paragraph, Strong, Untrusted
-from lab.report.evidence import Commit
 from lab.report.judgement import Judgement
 from lab.report.markdown import markdown
 from lab.report.page import MARKER, TITLE

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lab.base.errors import LabError
 from lab.ci.github import Api
-from lab.report.evidence import Commit
+from lab.evidence.schema import Commit
 
 
 class NothingToReportError(LabError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lab.evidence.schema import Change, Evidence, SplitSummary
 from lab.report.document import (
     Block,
     Line,
@@ -12,7 +13,6 @@ from lab.report.document import (
     prose,
     remainder,
 )
-from lab.report.evidence import Change, Evidence, SplitSummary
 from lab.report.wording import MINUS, count
 
 STATES = {

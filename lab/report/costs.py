@@ -1,7 +1,7 @@
 """What the training of each model took, on both sides of a report."""
 
+from lab.evidence.schema import Evidence, ModelSide
 from lab.report.document import Block, Line, Paragraph, Table, Untrusted, prose
-from lab.report.evidence import Evidence, ModelSide
 from lab.report.wording import count, mebibytes
 
 COLUMNS = ("Model", "Wall, s", "CPU, s", "Images/s", "Peak memory", "Parameters")

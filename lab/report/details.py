@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lab.evidence.schema import Evidence, ModelSide
 from lab.report.document import (
     Block,
     Bullets,
@@ -16,7 +17,6 @@ from lab.report.document import (
     prose,
     remainder,
 )
-from lab.report.evidence import Evidence, ModelSide
 from lab.report.judgement import Judgement, accuracy
 from lab.report.wording import interval, many, percent, points, signed, spread
 from lab.verdict.differences import Sample, difference

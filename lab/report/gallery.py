@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lab.report.evidence import Image
+from lab.evidence.schema import Image
 from lab.report.plots import BETTER, INK, NEUTRAL, WIDTH, WORSE
 
 COLUMNS = 6

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.report.evidence import Evidence, Model, ModelSide
+from lab.evidence.schema import Evidence, Model, ModelSide
 from lab.verdict.differences import FEWEST_SEEDS, Difference, Sample
 from lab.verdict.verdicts import Finding, Verdict, findings
 

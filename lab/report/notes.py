@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from lab.base.records import Record
-from lab.report.evidence import Text
+from lab.evidence.schema import Text
 
 _ADDRESS = r"https://[A-Za-z0-9.:-]{1,100}(/[A-Za-z0-9_.~-]{1,100}){0,12}/?"
 PICTURES_URL = re.compile(_ADDRESS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from lab.evidence.schema import Evidence, Flips
 from lab.report import changes, costs, details, provenance, results_table
 from lab.report.document import (
     Block,
@@ -16,7 +17,6 @@ from lab.report.document import (
     prose,
     truncated,
 )
-from lab.report.evidence import Evidence, Flips
 from lab.report.headline import verdict_line
 from lab.report.hypertext import hypertext
 from lab.report.judgement import Judgement

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lab.evidence.schema import Curve, Evidence, Model, ModelSide
 from lab.report import plots
 from lab.report.document import Picture
-from lab.report.evidence import Curve, Evidence, Model, ModelSide
 from lab.report.gallery import gallery, has_long_names
 from lab.report.judgement import Judged, Judgement
 from lab.report.plots import BAND, BASELINE, BETTER, CANDIDATE, NEUTRAL, WIDTH, WORSE

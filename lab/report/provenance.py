@@ -1,5 +1,6 @@
 """Where the numbers of a report come from, and what a reader must know to read them."""
 
+from lab.evidence.schema import Evidence
 from lab.report.changes import changed_splits
 from lab.report.document import (
     Block,
@@ -12,7 +13,6 @@ from lab.report.document import (
     Untrusted,
     prose,
 )
-from lab.report.evidence import Evidence
 from lab.report.judgement import STALE
 from lab.report.notes import Notes
 from lab.report.wording import many, percent

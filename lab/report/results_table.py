@@ -1,5 +1,6 @@
 """The test accuracies of a report: a row a model, the intervals, what the rows cannot say."""
 
+from lab.evidence.schema import Evidence, ModelSide
 from lab.report.document import (
     Block,
     Bullets,
@@ -11,7 +12,6 @@ from lab.report.document import (
     prose,
     remainder,
 )
-from lab.report.evidence import Evidence, ModelSide
 from lab.report.judgement import NEW, REMOVED, STALE, Judged, Judgement, seeds_needed
 from lab.report.wording import drawing, interval, p_value, percent, points, spread
 from lab.verdict.differences import FEWEST_SEEDS

@@ -8,9 +8,9 @@ from evidences import evidence, flips, made, model, shifted, side
 from support import ROOT
 
 import report as script
+from lab.evidence.schema import Evidence
 from lab.report import page
 from lab.report.document import Picture
-from lab.report.evidence import Evidence
 from lab.report.judgement import judge, seeds_needed
 from lab.report.notes import Notes
 
@@ -295,7 +295,7 @@ def test_render_needs_a_file_and_nothing_else_takes_one(tmp_path, monkeypatch):
 def test_render_imports_neither_torch_nor_dvc_nor_mlflow(tmp_path):
     code = (
         "import sys, report; report.main(); "
-        "print([name for name in ('torch', 'dvc', 'mlflow', 'pandas', 'lab.report.collection') "
+        "print([name for name in ('torch', 'dvc', 'mlflow', 'pandas', 'lab.evidence.collection') "
         "if name in sys.modules])"
     )
     given = stored(tmp_path, CASES["improved"]())

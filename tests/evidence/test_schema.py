@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 
 import report as script
 from lab.base.errors import DataError
+from lab.evidence.schema import MAX_BYTES, Evidence, parse, read
 from lab.report import page
-from lab.report.evidence import MAX_BYTES, Evidence, parse, read
 from lab.report.judgement import judge
 from lab.report.notes import Notes
 from lab.report.page import MAX_CHARACTERS

@@ -122,7 +122,7 @@ class Model(Record):
 
 
 class SplitSummary(Record):
-    """One split of a data set; see `lab.data.dataset.SplitDescription`."""
+    """One split of a data set; see `lab.data.description.SplitDescription`."""
 
     images: Count
     sha256: Sha256

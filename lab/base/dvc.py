@@ -1,0 +1,163 @@
+"""DVC: opened for what it knows, asked for its cache, configured, run, and repaired after a kill.
+
+Most of its Python interface is not promised to stay as it is. All calls into it stand here, in
+`lab.base.stages` and in `lab.base.remote`; they were tried with DVC 3.67.1, and their tests compare
+them with what DVC's commands say.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lab.base.errors import LabError, shortened
+from lab.base.script import run_script
+
+LOCK_FILE = Path(".dvc/tmp/rwlock")
+WRITING_SECONDS = 0.5  # that a DVC which runs just now may take to write it
+
+
+class DVCError(LabError):
+    """DVC refuses, or cannot read a project."""
+
+
+@contextlib.contextmanager
+def opened(root: Path, commit: str | None = None) -> Iterator[Any]:
+    """DVC's view of the working tree or of a commit, with this working tree's cache.
+
+    Raises:
+        DVCError: there is no DVC project.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        repo = Repo(str(root))
+    except (DvcException, OSError) as error:
+        raise DVCError(f"DVC cannot open the project: {shortened(str(error))}") from None
+    with repo, repo.switch(commit) if commit else contextlib.nullcontext():
+        yield repo
+
+
+# --- cache and configuration ---------------------------------------------------------------------
+
+
+class Cache:
+    """DVC's cache, wherever its configuration (of the project, the user, the machine) puts it."""
+
+    def __init__(self, root: Path) -> None:
+        with opened(root) as repo:
+            self._objects = repo.cache.local
+            self.folder = Path(repo.cache.local_cache_dir)
+
+    def file(self, folder_hash: str, name: str) -> Path | None:
+        """A file of a folder that DVC keeps by this hash; None when the cache lacks it."""
+        from dvc_data.hashfile.hash_info import HashInfo
+        from dvc_data.hashfile.tree import Tree
+
+        try:
+            tree = Tree.load(self._objects, HashInfo("md5", folder_hash))
+            hashes = {"/".join(key): found.value for key, _, found in tree}
+            path = Path(self._objects.oid_to_path(hashes[name]))
+            return path if path.is_file() else None
+        except Exception:  # a damaged cache: DVC raises what the damage leads it to
+            return None
+
+
+def share_cache(cache: Path, project: Path) -> None:
+    """Lets a project keep its data in the cache of another one.
+
+    DVC's configuration cannot hold every path (it writes ASCII only and takes % for a reference),
+    so it names a link. Where no link can be made the project has a cache of its own.
+    """
+    (project / ".dvc" / "config.local").write_text("[cache]\n    dir = cache\n")
+    with contextlib.suppress(OSError):  # on Windows not everybody may
+        (project / ".dvc" / "cache").symlink_to(cache.resolve(), target_is_directory=True)
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+def run(*arguments: str) -> str:
+    """What a DVC command printed.
+
+    Raises:
+        DVCError: it failed; the message is its last line.
+    """
+    done = subprocess.run(_command(*arguments), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+        raise DVCError(f"dvc {arguments[0]}: {shortened(lines[-1])}")
+    return done.stdout
+
+
+def follow(
+    root: Path, environment: Mapping[str, str], show: Callable[[str], None], *arguments: str
+) -> None:
+    """Runs a DVC command elsewhere and shows its lines as they come.
+
+    Raises:
+        DVCError: it failed; the message is its last line.
+    """
+    last = ""
+    with subprocess.Popen(
+        _command(*arguments), cwd=root, env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace",
+    ) as process:  # fmt: skip
+        for line in process.stdout or ():
+            if line.strip():
+                last = line.strip()
+                show(line.rstrip())
+    if process.returncode:
+        raise DVCError(f"`dvc {' '.join(arguments)}` failed: {shortened(last)}")
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "dvc", *arguments]
+
+
+# --- locks ---------------------------------------------------------------------------------------
+
+
+def repair_lock(file: Path = LOCK_FILE) -> None:
+    """Removes what a DVC that was killed while it wrote its lock file left of it.
+
+    DVC writes the file in place, refuses to run with half of one, and never repairs it. One that
+    somebody is writing just now stays.
+    """
+    damaged = _damaged(file)
+    if damaged:
+        time.sleep(WRITING_SECONDS)
+        if _damaged(file) == damaged:
+            file.unlink(missing_ok=True)
+
+
+def _damaged(file: Path) -> tuple[int, bytes] | None:
+    """When it was written, and what, if it is no JSON."""
+    try:
+        content = file.read_bytes()
+        json.loads(content)
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return file.stat().st_mtime_ns, content
+    return None
+
+
+def main() -> None:
+    """Repairs DVC's lock file, before `make repro`.
+
+    Raises:
+        DVCError: another command is given.
+    """
+    if sys.argv[1:] != ["repair"]:
+        raise DVCError("usage: python -m lab.base.dvc repair")
+    repair_lock()
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,151 @@
+"""DVC's cache and configuration wherever they are, its commands, and its lock file after a kill."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from pipelines import run
+
+from lab.base import dvc
+from lab.base.dvc import LOCK_FILE, Cache, DVCError, repair_lock, share_cache
+from lab.base.stages import read_stages
+
+ODD_NAMES = ["a # b", "a, b", "100%", "%(x)s", "ä€", "it's", 'a "b"', "[a]", "a=b;c $x"]
+
+
+# --- cache ---------------------------------------------------------------------------------------
+
+
+def cached(project: Path) -> bytes | None:
+    """The content of a file in the cache, found as a report finds predictions."""
+    recorded = read_stages(project)["data"].outputs["data"].recorded
+    file = Cache(project).file(recorded or "", "a")
+    return file.read_bytes() if file else None
+
+
+def test_a_file_of_a_cached_folder_is_found_by_the_folders_hash(pipeline):
+    recorded = read_stages(pipeline)["data"].outputs["data"].recorded
+
+    assert cached(pipeline) == b"in\n"
+    assert Cache(pipeline).file(recorded, "nothing") is None
+    assert Cache(pipeline).file("0" * 32 + ".dir", "a") is None
+    assert Cache(pipeline).file("", "a") is None
+    assert Cache(pipeline).folder == pipeline / ".dvc" / "cache"
+
+
+@pytest.mark.parametrize("level", ["--global", "--project", "--local"])
+@pytest.mark.parametrize("is_relative", [True, False])
+def test_the_cache_is_where_any_configuration_puts_it(
+    pipeline, tmp_path, monkeypatch, level, is_relative
+):
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "user"))
+    elsewhere = tmp_path / "else where"
+    (pipeline / ".dvc" / "cache").rename(elsewhere)
+    assert cached(pipeline) is None
+    place = os.path.relpath(elsewhere, pipeline) if is_relative else str(elsewhere)
+    run(pipeline, "dvc", "cache", "dir", level, place)
+
+    assert Cache(pipeline).folder == elsewhere
+    assert cached(pipeline) == b"in\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"relpath": "a", "md5": 1}]',
+        b'[{"relpath": "a", "md5": "../../../x"}]',
+        b'[{"relpath": "a", "md5": "%s"}]' % (b"a" * 5_000),
+        b"[" * 100_000,
+        b"{}",
+    ],
+    ids=["number", "path", "long", "deep", "object"],
+)
+def test_a_damaged_cache_has_no_file(pipeline, content):
+    recorded = read_stages(pipeline)["data"].outputs["data"].recorded or ""
+    listing = Cache(pipeline).folder / "files" / "md5" / recorded[:2] / recorded[2:]
+    listing.chmod(0o644)
+    listing.write_bytes(content)
+
+    assert Cache(pipeline).file(recorded, "a") is None
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_cache_is_shared_whose_path_has_odd_characters(pipeline, tmp_path, name):
+    """As the worktree of a baseline does, for a project in a folder of that name."""
+    first = tmp_path / name / "project"
+    first.parent.mkdir()
+    shutil.move(pipeline, first)
+    os.chdir(first)
+    run(tmp_path, "git", "clone", "--quiet", str(first), "clone")
+    clone = tmp_path / "clone"
+    share_cache(Cache(first).folder, clone)
+    with Repo(str(clone)) as repo:
+        repo.checkout()
+
+    assert (clone / "data" / "a").read_bytes() == b"in\n"
+    assert Cache(clone).folder.samefile(first / ".dvc" / "cache")
+    assert run(clone, "git", "status", "--porcelain") == ""
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+def test_a_command_returns_what_it_printed_and_fails_in_one_line(pipeline):
+    assert json.loads(dvc.run("status", "--json")) == {}
+    with pytest.raises(DVCError) as caught:
+        dvc.run("status", "nowhere")
+    assert str(caught.value).startswith("dvc status: ERROR: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_command_elsewhere_is_shown_line_by_line(pipeline, tmp_path):
+    lines: list[str] = []
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(DVCError, match="`dvc repro word` failed: "):
+        dvc.follow(tmp_path / "elsewhere", os.environ, lines.append, "repro", "word")
+    (pipeline / "word.txt").unlink()
+    dvc.follow(pipeline, os.environ, lines.append, "repro", "word")
+
+    assert any("echo hello" in line for line in lines)
+    assert (pipeline / "word.txt").read_text() == "hello\n"
+
+
+# --- the lock file -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", b'{"data/raw": {"wri', b"\xff"])
+def test_half_a_lock_file_is_removed(tmp_path, content):
+    file = tmp_path / "rwlock"
+    file.write_bytes(content)
+    repair_lock(file)
+    assert not file.exists()
+
+
+def test_a_whole_lock_file_stays_and_a_missing_one_is_no_matter(tmp_path):
+    file = tmp_path / "rwlock"
+    repair_lock(file)
+    file.write_text("{}")
+    repair_lock(file)
+    assert file.read_text() == "{}"
+
+
+def test_a_lock_file_that_is_being_written_stays(tmp_path, monkeypatch):
+    file = tmp_path / "rwlock"
+    file.write_text("")
+    monkeypatch.setattr(dvc.time, "sleep", lambda _: file.write_text('{"data'))
+    repair_lock(file)
+    assert file.read_text() == '{"data'
+
+
+def test_dvc_refuses_half_a_lock_file_and_runs_after_the_repair(pipeline):
+    LOCK_FILE.write_text("")
+    repro = [sys.executable, "-m", "dvc", "repro"]
+    refused = subprocess.run(repro, capture_output=True, text=True, check=False)
+    assert "Unable to read RWLock-file" in refused.stderr
+    repair_lock()
+    subprocess.run(repro, capture_output=True, check=True)

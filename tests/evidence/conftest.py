@@ -1,0 +1,174 @@
+"""A real git repository with the project's pipeline, run by real DVC on made-up images."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from support import ROOT
+
+
+def small_params() -> str:
+    """The repository's own params, with little to do."""
+    tree = YAML(typ="safe").load(ROOT / "params.yaml")
+    tree["dataset"] |= {"name": "MNIST", "validation_size": 60, "split_seed": 0}
+    tree["train"] |= {"seeds": [0, 1, 2], "seeds_per_stack": 3, "epochs": 1, "batch_size": 100}
+    like = next(iter(tree["models"].values())) | {"dropout": 0.0}
+    tree["models"] = {
+        "relu_8": like | {"hidden": [8], "activation": "relu"},
+        "linear_4": like | {"hidden": [4], "activation": "linear"},
+    }
+    lines = []
+    for section, values in tree.items():
+        shown = {key: json.dumps(value).replace('"', "") for key, value in values.items()}
+        lines += [f"{section}:", *(f"  {key}: {value}" for key, value in shown.items())]
+    return "\n".join(lines) + "\n"
+
+
+# The pipeline's own stages, with images and results that are made up: neither network nor torch.
+PREPARE = '''\
+"""Stage `prepare` of the tests: made-up images."""
+from pathlib import Path
+
+import numpy as np
+from lab.base import params
+from lab.data.description import DESCRIPTION, describe, write_description
+from lab.data.prepared import PREPARED, save_prepared
+from lab.data.splits import Prepared, Split
+
+settings = params.load().dataset
+TEST_SEED = 7
+
+def split(seed, count):
+    chance = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.uint8) % 10
+    images = chance.integers(0, 120, (count, 28, 28), dtype=np.uint8)
+    for image, label in zip(images, labels):
+        image[2 * label : 2 * label + 4] += 90
+    return Split(images, labels)
+
+prepared = Prepared(split(settings.split_seed, 200), split(9, settings.validation_size),
+                    split(TEST_SEED, 100))
+Path("data/raw").mkdir(parents=True, exist_ok=True)
+Path("data/raw/made").write_text("up")
+save_prepared(prepared, PREPARED)
+write_description(describe(settings.name, settings.split_seed, prepared), DESCRIPTION)
+'''
+
+TRAIN = '''\
+"""Stage `train` of the tests: results as if a model had been trained."""
+import sys
+
+import numpy as np
+from lab.base import params
+from lab.results.cost import Meter, write_cost
+from lab.data.prepared import PREPARED, load_prepared
+from lab.results.storage import tracked
+from lab.training.outcome import Epoch, Evaluation, Trained
+from lab.training.scoring import write_trained
+
+name = sys.argv[1]
+tree = params.load()
+model, train = tree.model(name), tree.train
+data = load_prepared(PREPARED)
+mistakes = 10 if model.activation == "relu" else 20
+mistakes += len(repr(model)) % 7 + 3 * train.epochs + tree.dataset.split_seed
+
+def evaluated(split):
+    predictions_SN = np.repeat(split.labels[None], len(train.seeds), axis=0)
+    for seed, row in zip(train.seeds, predictions_SN):
+        wrong = np.random.default_rng(seed).permutation(len(row))[: mistakes + seed % 3]
+        row[wrong] = (row[wrong] + 1) % 10
+    accuracy_S = (predictions_SN == split.labels).mean(axis=1)
+    confidence_SN = np.full(predictions_SN.shape, 0.9, dtype=np.float32)
+    return Evaluation(accuracy_S, 1 - accuracy_S, predictions_SN, confidence_SN)
+
+with Meter() as meter:
+    validation, test = evaluated(data.validation), evaluated(data.test)
+    weights = {"0.weight": np.zeros((len(train.seeds), 2, 2), dtype=np.float32)}
+    seeds = tuple(train.seeds)
+    epochs = [Epoch(seeds, number + 1, validation.loss_S, validation.loss_S, validation.accuracy_S)
+              for number in range(train.epochs)]
+trained = Trained(seeds, weights, 4, tuple(epochs), validation, test)
+write_trained(name, trained, data, device="cpu", precision="float32")
+write_cost(name, meter.usage, 1_000, tracked(name)[0])
+
+def main() -> None:
+    """So that a test can break it."""
+
+main()
+'''
+
+
+class Repository:
+    """A git repository with the project's pipeline."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "MLFLOW", "DVC"))}
+        author = {f"GIT_{who}_{what}": "t@example.org"
+                  for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip
+        path = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+        self.environment = {**kept, **author, "PATH": path}
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def commit(self, message: str = "change") -> str:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
+        return self.run("git", "rev-parse", "HEAD")
+
+    def repro(self, *targets: str) -> None:
+        self.run("dvc", "repro", *targets)
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        text = (self.folder / path).read_text()
+        assert old in text
+        (self.folder / path).write_text(text.replace(old, new))
+
+    def copy(self, folder: Path) -> "Repository":
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Repository(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A repository whose main branch holds fresh results; tests work on copies."""
+    repository = Repository(tmp_path_factory.mktemp("finished") / "repository")
+    folder = repository.folder
+    folder.mkdir()
+    for name in ("lab", "task", "compare.py", "dvc.yaml", ".gitignore", ".dvcignore",
+                 "requirements.txt"):  # fmt: skip
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
+    (folder / "params.yaml").write_text(small_params())
+    (folder / "prepare.py").write_text(PREPARE)
+    (folder / "train.py").write_text(TRAIN)
+    repository.run("git", "init", "--quiet", "--initial-branch=main")
+    repository.run("dvc", "init", "--quiet")
+    repository.run("dvc", "config", "core.autostage", "true")
+    repository.repro("train")
+    repository.commit("baseline")
+    return repository
+
+
+@pytest.fixture
+def repository(finished, tmp_path, monkeypatch) -> Repository:
+    """A copy of the finished repository on a branch of its own, as the working directory."""
+    copy = finished.copy(tmp_path / "repository")
+    copy.run("git", "checkout", "--quiet", "-b", "branch")
+    monkeypatch.chdir(copy.folder)
+    for key in [key for key in os.environ if key.startswith(("GIT_", "MLFLOW", "DVC"))]:
+        monkeypatch.delenv(key)
+    return copy

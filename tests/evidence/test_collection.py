@@ -1,0 +1,274 @@
+"""Evidence collected in real git repositories, with pipelines run by real DVC."""
+
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from lab.base.stages import read_stages
+from lab.evidence.collection import collect
+from lab.evidence.schema import Evidence
+from lab.report.judgement import judge
+
+
+def collected(named: str | None = None) -> Evidence:
+    return collect(Path(), named, shown.append)
+
+
+shown: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    shown.clear()
+
+
+def words(evidence: Evidence) -> dict[str, str]:
+    return {one.model.name: one.verdict for one in judge(evidence).models}
+
+
+def remake(monkeypatch) -> None:
+    """What `dvc repro train` does, in this process and at once; its own work is tested above."""
+    runpy.run_path("prepare.py")
+    names = [name for name in read_stages(Path()) if name.startswith("train@")]
+    for name in names:
+        monkeypatch.setattr(sys, "argv", ["train.py", name.removeprefix("train@")])
+        runpy.run_path("train.py")
+    with Repo() as repo:
+        for name in ["prepare", *names]:
+            repo.commit(name, force=True)
+
+
+# --- what is compared ----------------------------------------------------------------------------
+
+
+def test_uncommitted_work_is_compared_with_where_the_branch_began(repository):
+    repository.edit("params.yaml", "relu, dropout: 0.0", "relu, dropout: 0.1")
+    repository.repro("train")
+    found = collected()
+
+    assert found.baseline.origin == "committed"
+    assert found.baseline.commit == found.candidate.commit
+    assert found.candidate.uncommitted == ["params.yaml"]
+    assert [(c.key, c.baseline, c.candidate) for c in found.changes.params] == [
+        ("models.relu_8.dropout", "0.0", "0.1")
+    ]
+    states = {state.name: (state.state, state.reasons) for state in found.stages}
+    assert states["prepare"] == ("unchanged", [])
+    assert states["train@relu_8"] == ("ran", ["models.relu_8.dropout 0.0 → 0.1"])
+    assert states["train@linear_4"] == ("unchanged", [])
+    assert not any(model.stale for model in found.models)
+    assert words(found)["linear_4"] == "equivalent"
+    # The predictions of the baseline come from DVC's cache.
+    assert [flips.missing for flips in found.flips] == [None, None]
+    assert found.models[0].candidate.cost is not None
+    assert shown == []
+
+
+def test_edits_without_new_results_are_stale(repository):
+    repository.edit("lab/training/optimizer.py", "SGD_MOMENTUM = 0.9", "SGD_MOMENTUM = 0.8")
+    found = collected()
+
+    assert set(words(found).values()) == {"stale"}
+    assert found.models[0].stale == ["train@relu_8: lab/training/optimizer.py changed"]
+    assert [change.path for change in found.changes.code] == ["lab/training/optimizer.py"]
+    assert found.changes.code[0].stages == ["train@relu_8", "train@linear_4"]
+
+
+def test_committed_results_that_are_stale_are_reported_when_fresh_ones_are_there(
+    repository, monkeypatch
+):
+    repository.edit("params.yaml", "epochs: 1", "epochs: 2")
+    repository.run("git", "commit", "--quiet", "--all", "--message", "forgot the results")
+    remake(monkeypatch)
+    found = collected()
+
+    assert found.candidate.committed_stale == [
+        "train@relu_8: train.epochs 1 → 2",
+        "train@linear_4: train.epochs 1 → 2",
+    ]
+    assert not any(model.stale for model in found.models)
+
+
+def test_a_detached_head_and_a_dirty_tree_work(repository):
+    repository.commit("empty")
+    repository.run("git", "checkout", "--quiet", "--detach")
+    Path("notes | `odd` @name.txt").write_text("one\ntwo\n")
+    found = collected()
+
+    assert found.candidate.uncommitted == ["notes | `odd` @name.txt"]
+    assert [(c.path, c.added) for c in found.changes.code] == [("notes | `odd` @name.txt", 2)]
+    assert set(words(found).values()) == {"equivalent"}
+
+
+def test_the_baseline_may_be_the_candidate(repository):
+    found = collected("HEAD")
+
+    assert found.baseline.commit == found.candidate.commit
+    assert found.candidate.uncommitted == []
+    assert set(words(found).values()) == {"equivalent"}
+    assert {state.state for state in found.stages[:3]} == {"unchanged"}
+
+
+# --- models, seeds and data that differ ----------------------------------------------------------
+
+
+def test_models_on_one_side_only(repository, monkeypatch):
+    repository.edit("params.yaml", "  linear_4:", "  tanh_4:")
+    repository.edit("params.yaml", "activation: linear", "activation: tanh")
+    remake(monkeypatch)
+    found = collected()
+
+    assert words(found) == {"relu_8": "equivalent", "tanh_4": "new", "linear_4": "removed"}
+
+
+def test_a_renamed_model_is_recognised_by_its_params_and_results(repository, monkeypatch):
+    repository.edit("params.yaml", "  linear_4:", "  plain_4:")
+    remake(monkeypatch)
+    found = collected()
+
+    assert [(model.name, model.renamed_from) for model in found.models] == [
+        ("relu_8", None),
+        ("plain_4", "linear_4"),
+    ]
+    assert words(found)["plain_4"] == "equivalent"
+
+
+def test_a_renamed_and_changed_model_is_a_new_one(repository, monkeypatch):
+    repository.edit(
+        "params.yaml",
+        "  linear_4: {network: feed_forward, hidden: [4]",
+        "  plain_5: {network: feed_forward, hidden: [5]",
+    )
+    remake(monkeypatch)
+
+    assert words(collected()) == {"relu_8": "equivalent", "plain_5": "new", "linear_4": "removed"}
+
+
+def test_other_seeds_are_compared_without_pairing(repository, monkeypatch):
+    repository.edit("params.yaml", "[0, 1, 2]", "[3, 4, 5, 6]")
+    remake(monkeypatch)
+    judged = judge(collected())
+
+    assert not judged.models[0].finding.difference.is_paired
+    assert judged.models[0].finding.difference.interval is not None
+
+
+def test_another_split_is_reported_and_compared(repository, monkeypatch):
+    repository.edit("params.yaml", "split_seed: 0", "split_seed: 1")
+    remake(monkeypatch)
+    found = collected()
+
+    assert found.candidate_data.train != found.baseline_data.train
+    assert found.candidate_data.test == found.baseline_data.test
+    assert set(words(found).values()) <= {"equivalent", "cannot tell", "improved", "regressed"}
+
+
+def test_another_test_set_is_not_compared(repository, monkeypatch):
+    repository.edit("prepare.py", "TEST_SEED = 7", "TEST_SEED = 8")
+    remake(monkeypatch)
+    found = collected()
+
+    assert set(words(found).values()) == {"not comparable"}
+    assert not judge(found).passes
+    assert found.flips == []
+
+
+# --- baselines that have to be made --------------------------------------------------------------
+
+
+def test_a_stale_baseline_is_reproduced_with_its_own_code(repository, tmp_path, monkeypatch):
+    """In a folder whose name no configuration of DVC's could hold."""
+    repository = repository.copy(tmp_path / "a #1, 100 %(x)s ä" / "repository")
+    monkeypatch.chdir(repository.folder)
+    # A baseline with other params than its results, and a candidate with results for those.
+    repository.edit("params.yaml", "epochs: 1", "epochs: 2")
+    repository.run("git", "commit", "--quiet", "--all", "--message", "stale baseline")
+    repository.run("git", "branch", "--quiet", "--force", "main")
+    repository.edit("lab/base/progress.py", '"""Progress', '"""The progress')
+    repository.repro("train")
+    repository.commit()
+    found = collected()
+
+    assert found.baseline.origin == "reproduced"
+    assert found.baseline.reasons[0] == "train@relu_8: train.epochs 1 → 2"
+    assert set(words(found).values()) == {"equivalent"}
+    assert found.models[0].baseline.test == found.models[0].candidate.test
+    assert found.models[0].baseline.cost is not None
+    assert [flips.missing for flips in found.flips] == [None, None]
+    assert shown[0].startswith(f"baseline {found.baseline.commit[:12]}: its results cannot be used")
+    assert repository.run("git", "worktree", "list").count("\n") == 0
+
+
+def test_absent_results_are_reproduced(repository):
+    repository.run("git", "rm", "--quiet", "--cached", "metrics/runs/relu_8.json")
+    repository.run("git", "commit", "--quiet", "--message", "lost")
+    found = collected("HEAD")
+
+    assert found.baseline.origin == "reproduced"
+    assert found.baseline.reasons[0] == "metrics/runs/relu_8.json is missing"
+    assert set(words(found).values()) == {"equivalent"}
+
+
+def test_a_baseline_that_cannot_be_reproduced_is_missing_not_zero(repository):
+    repository.edit(
+        "train.py", "def main() -> None:", 'def main() -> None:\n    raise LookupError("x")'
+    )
+    repository.commit("broken")
+    repository.run("git", "branch", "--quiet", "--force", "main")
+    repository.run("git", "checkout", "--quiet", "HEAD~1", "--", "train.py")
+    repository.commit("fixed")
+    found = collected()
+
+    assert found.baseline.origin == "none"
+    assert found.baseline.reasons[0] == "train@relu_8: train.py changed"
+    assert "failed" in found.baseline.reasons[-1]
+    assert set(words(found).values()) == {"missing"}
+    assert not judge(found).passes
+    assert repository.run("git", "worktree", "list").count("\n") == 0
+
+
+def test_a_baseline_without_a_pipeline_makes_every_model_new(repository):
+    repository.run("git", "checkout", "--quiet", "--orphan", "old")
+    repository.run("git", "rm", "--quiet", "-r", "--cached", ".")
+    repository.run("git", "commit", "--quiet", "--allow-empty", "--message", "before everything")
+    repository.run("git", "checkout", "--quiet", "--force", "branch")
+    found = collected("old")
+
+    assert found.baseline.origin == "none"
+    assert "no pipeline" in found.baseline.reasons[-1]
+    assert set(words(found).values()) == {"new"}
+
+
+def test_a_baseline_of_an_older_schema_is_missing(repository):
+    for name in ("relu_8", "linear_4"):
+        Path(f"metrics/runs/{name}.json").write_text('{"accuracy": 0.97}')
+    Path("dvc.yaml").write_text("stages:\n  train:\n    cmd: 'true'\n")
+    repository.commit("older schema")
+    found_at = repository.run("git", "rev-parse", "HEAD")
+    repository.run("git", "checkout", "--quiet", "HEAD~1", "--", ".")
+    repository.commit("newer schema")
+    found = collected(found_at)
+
+    assert "is not of this schema" in found.baseline.reasons[0]
+    assert set(words(found).values()) == {"missing"}
+    assert "is not of this schema" in found.models[0].baseline_missing
+
+
+def test_lost_and_wrong_predictions_are_reported(repository):
+    for name, content in (("relu_8", Path("models/runs/linear_4/predictions.npz").read_bytes()),
+                          ("linear_4", b"?")):  # fmt: skip
+        path = Path(f"models/runs/{name}/predictions.npz")
+        path.unlink()  # it may be a link into the cache
+        path.write_bytes(content)
+    assert [one.missing for one in collected("HEAD").flips] == [
+        "the candidate's predictions do not belong to its results",
+        "the candidate's predictions are damaged",
+    ]
+    shutil.rmtree(".dvc/cache")
+    assert {one.missing for one in collected("HEAD").flips} == {
+        "the baseline's predictions are not in the DVC cache"
+    }

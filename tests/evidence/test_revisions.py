@@ -1,0 +1,101 @@
+"""Baselines that are found, or refused in one line."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.evidence import revisions
+from lab.evidence.revisions import RevisionError, resolve_base
+
+
+def refusal(named: str | None = None) -> str:
+    with pytest.raises(RevisionError) as caught:
+        print(revisions.head(Path()), resolve_base(Path(), named))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def git(*arguments: str, folder: Path | None = None) -> str:
+    command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def history(tmp_path, monkeypatch) -> Path:
+    """A repository of empty commits: main with two, branch with one more."""
+    folder = tmp_path / "history"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    git("init", "--quiet", "--initial-branch=main")
+    for message in ("first", "second"):
+        git("commit", "--quiet", "--allow-empty", "--message", message)
+    git("checkout", "--quiet", "-b", "branch", "HEAD~1")
+    git("commit", "--quiet", "--allow-empty", "--message", "work")
+    return folder
+
+
+def test_the_base_is_the_merge_base_and_knows_how_far_the_default_branch_went(history):
+    base = resolve_base(Path(), None)
+
+    assert base.commit == git("rev-parse", "HEAD~1")
+    assert (base.named, base.default_branch, base.behind) == (None, "main", 1)
+
+
+def test_a_tag_or_any_revision_may_be_named(history):
+    git("tag", "--annotate", "v1", "--message", "x", "main")
+
+    assert resolve_base(Path(), "v1").commit == git("rev-parse", "main")
+    assert resolve_base(Path(), "HEAD~1").named == "HEAD~1"
+
+
+def test_origins_default_branch_comes_first(history, tmp_path, monkeypatch):
+    git("branch", "--quiet", "--move", "main", "trunk")
+    git("checkout", "--quiet", "trunk")
+    git("clone", "--quiet", str(history), str(tmp_path / "clone"))
+    monkeypatch.chdir(tmp_path / "clone")
+
+    assert resolve_base(Path(), None).default_branch == "origin/trunk"
+
+
+@pytest.mark.parametrize("named", ["nowhere", "--all", "HEAD~99", "a b", "x^{tree}"])
+def test_an_unknown_revision_is_refused(history, named):
+    assert refusal(named).startswith("BASE: ")
+
+
+def test_no_default_branch_is_refused(history):
+    git("branch", "--quiet", "-D", "main")
+
+    assert refusal() == (
+        "no default branch found (origin/HEAD, main or master); "
+        "name the baseline: `make report BASE=<revision>`"
+    )
+
+
+def test_histories_without_a_common_commit_are_refused(history):
+    git("checkout", "--quiet", "--orphan", "alone")
+    git("commit", "--quiet", "--allow-empty", "--message", "alone")
+
+    assert refusal().startswith("HEAD and main have no commit in common; name the baseline")
+
+
+@pytest.mark.parametrize("named", [None, "HEAD~1"])
+def test_a_shallow_clone_names_the_fetch_that_fixes_it(history, tmp_path, monkeypatch, named):
+    clone = tmp_path / "clone"
+    git("clone", "--quiet", "--depth=1", "--no-single-branch", f"file://{history}", str(clone))
+    git("remote", "set-head", "origin", "main", folder=clone)
+    monkeypatch.chdir(clone)
+
+    assert refusal(named).endswith(
+        "; this is a shallow clone: run `git fetch --unshallow origin` "
+        "(actions/checkout: `fetch-depth: 0`)"
+    )
+
+
+def test_no_repository_and_no_commit_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert refusal().startswith("not a git repository, and the report compares revisions")
+    git("init", "--quiet")
+    assert refusal() == "no commit yet; run `git add --all && git commit`"
