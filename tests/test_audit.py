@@ -1,6 +1,7 @@
 """`make audit` against a list of vulnerabilities on loopback that speaks OSV's protocol."""
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -50,6 +51,12 @@ def osv() -> Iterator[str]:
         there.shutdown()
 
 
+def pins(name: str) -> dict[str, str]:
+    """The version of each package of a compiled file, by its name and marker."""
+    found = re.findall(r"^([\w.-]+)==(\S+)(.*?) \\$", (ROOT / name).read_text(), re.MULTILINE)
+    return {package + marker: version for package, version, marker in found}
+
+
 def audit(arguments: str) -> tuple[int, str]:
     command = ["make", "--no-print-directory", "audit", f"AUDIT={arguments}"]
     done = subprocess.run(
@@ -59,22 +66,33 @@ def audit(arguments: str) -> tuple[int, str]:
 
 
 def test_a_known_vulnerability_fails_the_check_unless_it_is_ignored(osv: str) -> None:
-    code, said = audit(osv)
+    code, printed = audit(osv)
     if not OSV.asked:
-        pytest.skip(f"the package index cannot be reached: {said}")
+        pytest.skip(f"the package index cannot be reached: {printed}")
     assert code != 0
-    assert "MADE-UP-1: bad" in said
-    pins = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line]
-    assert len(OSV.asked) >= 0.9 * len([line for line in pins if not line.startswith((" ", "#"))])
+    assert "MADE-UP-1: bad" in printed
+    assert len(OSV.asked) >= 0.9 * len(pins("requirements.txt"))
 
-    code, said = audit(f"{osv} --ignore MADE-UP-1")
+    code, printed = audit(f"{osv} --ignore MADE-UP-1")
     assert code == 0
-    assert said.startswith("Found no known vulnerabilities")
+    assert printed.startswith("Found no known vulnerabilities")
 
 
-def test_a_list_out_of_reach_is_said_and_fails_nothing() -> None:
-    code, said = audit("--service-url http://127.0.0.1:9")
-    assert (code, said) == (
+def test_the_benchmarks_are_run_with_the_projects_pins() -> None:
+    """`make requirements` compiles both files; one that was updated alone differs."""
+    own = pins("requirements.txt")
+    assert own.items() <= pins("benchmarks/requirements.txt").items()
+
+
+@pytest.mark.parametrize("name", ["requirements.in", "benchmarks/requirements.in"])
+def test_each_requirement_has_a_lower_bound(name: str) -> None:
+    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    assert [line for line in lines if line and not re.search("[=>]=[0-9]", line)] == []
+
+
+def test_a_list_out_of_reach_is_reported_and_fails_nothing() -> None:
+    code, printed = audit("--service-url http://127.0.0.1:9")
+    assert (code, printed) == (
         0,
         "the audit of the packages was left out: OSV's list cannot be reached\n",
     )

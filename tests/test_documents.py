@@ -1,15 +1,18 @@
 """What the documents say is true."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
+import module_list
 import pytest
 
 ROOT = Path(__file__).parent.parent
+AT_GITHUB = "../../"
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/*.md"))
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")), ROOT / "lab/README.md"]
 
 
 def section(title: str) -> str:
@@ -33,7 +36,18 @@ def test_the_tree_names_what_is_there_and_all_of_it():
     assert {name for name in top if not name.startswith(".")} - usual == named
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_page_of_lab_has_the_docstring_of_every_module_and_nothing_else():
+    """After a change of a docstring: `python -m tests.module_list > lab/README.md`."""
+    text = (ROOT / "lab/README.md").read_text()
+    named = re.findall(r"^## (\w+)|^\| `(\w+)`", text, re.MULTILINE)
+    files = [path.relative_to(ROOT / "lab") for path in ROOT.glob("lab/*/*.py")]
+    there = [path.parent.name if path.stem == "__init__" else path.stem for path in files]
+
+    assert sorted(package or module for package, module in named) == sorted(there)
+    assert text == module_list.page()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_make_command_exists(document):
     named = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", document.read_text()))
 
@@ -49,28 +63,54 @@ def test_every_make_target_is_in_help():
     assert {"repro", "test", "ui", "check", "help"} <= make_targets()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_into_the_repository_leads_somewhere(document):
     text = document.read_text()
     links = re.findall(r"\]\(([^)#]+)[^)]*\)|src=\"([^\"]+)\"", text)
 
     for target in filter(None, (a or b for a, b in links)):
-        if not target.startswith("http"):
+        if not target.startswith(("http", AT_GITHUB)):
             assert (document.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_to_this_repository_at_github_hold_in_a_fork():
+    """GitHub resolves them from OWNER/NAME/blob/BRANCH/README.md; the owner is not in them."""
+    found = re.findall(rf"\]\({AT_GITHUB}([^)]+)\)", README)
+
+    assert len(found) >= 3
+    for target in found:
+        place, _, name = target.partition("workflows/")
+        assert re.fullmatch(r"actions/|pulls(\?.*)?", place)
+        assert place != "actions/" or (ROOT / ".github/workflows" / name.split("/")[0]).exists()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_script_named_exists(document):
     for script in re.findall(r"python ((?:\w+/)*\w+\.py)", document.read_text()):
         assert (ROOT / script).exists(), script
 
 
-def test_the_first_screen_says_what_it_is_and_gives_the_two_commands():
-    first_screen = "\n".join(README.splitlines()[:25])
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_named_exists(document):
+    named = re.findall(r"`((?:lab|tests|benchmarks|docs|\.github)/[\w./-]+)`", document.read_text())
 
-    assert "report" in first_screen
-    assert "$ make repro" in first_screen
-    assert "$ make test" in first_screen
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["report", "$ git clone", "$ make repro", "$ make test", "$ make report", "**Not for you**"],
+)
+def test_the_first_screen_says_what_it_is_for_whom_and_how_it_starts(shown):
+    assert shown in "\n".join(README.splitlines()[:35])
+
+
+@pytest.mark.parametrize("model", ["relu_128", "linear_64"])
+def test_the_baseline_of_the_report_shown_is_the_one_in_metrics(model):
+    accuracy = json.loads((ROOT / f"metrics/runs/{model}.json").read_bytes())["test"]["accuracy"]
+    mean, deviation = (f"{100 * accuracy[key]:.2f}" for key in ("mean", "sd"))
+
+    assert re.search(rf"^{model} +{mean} ± {deviation} ", README, re.MULTILINE)
 
 
 def test_the_result_shown_is_the_result_in_metrics():

@@ -36,8 +36,9 @@ STEPS = [
 ]  # fmt: skip
 
 
-def test_the_three_workflows_and_their_triggers():
-    assert set(WORKFLOWS) == {"check", "cml", "report"}
+def test_the_workflows_and_their_triggers():
+    assert set(WORKFLOWS) == {"check", "cml", "report", "verify"}
+    assert set(triggers("verify")) == {"schedule", "workflow_dispatch"}
     assert set(triggers("check")) == set(triggers("cml")) == {"push", "pull_request"}
     assert set(triggers("report")) == {"workflow_run"}
     assert triggers("report")["workflow_run"]["workflows"] == [loaded("cml")["name"]]
@@ -108,8 +109,27 @@ def test_a_machine_of_ones_own_runs_no_code_of_forks():
             assert f"(github.event_name == 'push' || {OWN_BRANCH}) && vars.RUNS_ON" in machine
 
 
-def test_the_trusted_side_uses_no_cache():
-    assert "actions/cache" not in WORKFLOWS["report"].read_text()
+@pytest.mark.parametrize("name", ["report", "verify"])
+def test_the_trusted_side_and_a_rebuild_from_nothing_use_no_cache(name):
+    assert "cache" not in json.dumps(loaded(name))
+
+
+def test_a_cache_of_results_is_of_all_the_code_that_makes_them():
+    """Another key would save no cache after a change of that code."""
+    pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    made_or_read = {dep for stage in pipeline for dep in stage.get("do", stage)["deps"]}
+    code = {dep for dep in made_or_read if dep.split("/")[0] not in ("data", "metrics", "models")}
+    keys = [
+        step["with"]["key"]
+        for _, _, step in STEPS
+        if "cache/restore" in step.get("uses", "") and ".dvc/cache" in step["with"]["path"]
+    ]
+
+    assert len(keys) == 1
+    hashed = set(re.findall(r"'([^']+)'", keys[0]))
+    folders = tuple(name.removesuffix("**") for name in hashed if name.endswith("/**"))
+    assert {name for name in code - hashed if not f"{name}/".startswith(folders)} == set()
+    assert {"dvc.yaml", "params.yaml", "requirements.txt"} <= hashed
 
 
 def test_the_cache_is_saved_anew_after_a_change_of_any_code_that_a_stage_depends_on():
@@ -190,6 +210,10 @@ class Folder:
         self.run("git", "commit", "-qm", message)
         return self.run("git", "rev-parse", "HEAD").strip()
 
+    def dvc(self, *arguments: str) -> str:
+        path = f"{self.path}/.venv/bin:{os.environ['PATH']}"
+        return self.run(".venv/bin/dvc", *arguments, PATH=path)
+
     def set_up(self) -> None:
         """Lends it the packages that are installed here, as if `make setup` had run."""
         venv = self.path / ".venv"
@@ -205,15 +229,15 @@ class Folder:
         Steps with secrets are for the repository's own branches; the rest is given nothing but
         `values`, and a token where the step asks for one.
         """
-        said = ""
+        printed = ""
         for step in loaded(workflow)["jobs"][job]["steps"]:
             asked = step.get("env", {})
             if "run" not in step or "secrets." in json.dumps(asked) or step["run"] == "make trim":
                 continue
             token = {"GITHUB_TOKEN": "the-token"} if "GITHUB_TOKEN" in asked else {}
             shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"])
-            said += self.run(*shell, **values, **token)
-        return said
+            printed += self.run(*shell, **values, **token)
+        return printed
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +245,15 @@ def upstream(tmp_path_factory, raw_mnist) -> Folder:
     """The repository with small settings and the results of them, as on the default branch."""
     if sys.platform == "win32":
         pytest.skip("runs the steps in bash")
-    folder = tmp_path_factory.mktemp("upstream") / "lab"
+    one_model = re.sub(r"  linear_4:\n(    .*\n)+", "", SMALL)
+    made = repository_of(tmp_path_factory.mktemp("upstream") / "lab", one_model, raw_mnist)
+    made.dvc("repro", "--quiet", "train")
+    made.commit("Its results")
+    return made
+
+
+def repository_of(folder: Path, params: str, raw_mnist: Path) -> Folder:
+    """This repository's code with these params, without results, ready to run."""
     hidden = ("GITHUB_", "MLFLOW", "DAGSHUB", "MAKE", "MFLAGS", "DVC_")
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith(hidden)},
@@ -231,20 +263,11 @@ def upstream(tmp_path_factory, raw_mnist) -> Folder:
     }  # fmt: skip
     copy_of_the_code(folder)
     shutil.copytree(raw_mnist, folder / "data" / "raw" / "MNIST")
-    one_model = re.sub(r"  linear_4:\n(    .*\n)+", "", SMALL)
-    (folder / "params.yaml").write_text(one_model)
+    (folder / "params.yaml").write_text(params)
     made = Folder(folder, environment)
     made.run("git", "init", "-q", "-b", "main")
     made.set_up()
     made.commit("The code")
-    made.run(
-        ".venv/bin/dvc",
-        "repro",
-        "--quiet",
-        "train",
-        PATH=f"{folder}/.venv/bin:{os.environ['PATH']}",
-    )
-    made.commit("Its results")
     return made
 
 
@@ -269,9 +292,9 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
         "repository": {"default_branch": "main"},
         "pull_request": {"number": 7, "head": head, "base": base},
     }
-    said = runner.job("cml", "train", **files(tmp_path / "untrusted", event))
+    printed = runner.job("cml", "train", **files(tmp_path / "untrusted", event))
 
-    assert re.findall(r"Running stage '(.+)':", said) == ["train@relu_8", "compare"]
+    assert re.findall(r"Running stage '(.+)':", printed) == ["train@relu_8", "compare"]
     summary = (tmp_path / "untrusted" / "STEP_SUMMARY").read_text()
     assert "**Regressed**: `relu_8`" in summary
     assert (tmp_path / "untrusted" / "OUTPUT").read_text() == "stale=true\n"
@@ -287,7 +310,7 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
         values |= {"GITHUB_SERVER_URL": "https://github.com"}
         trusted.job("report", "page", **values)
         assert (tmp_path / "page" / "OUTPUT").read_text() == "is_ready=true\n"
-        said = trusted.job("report", "post", **values, PATH=path)
+        printed = trusted.job("report", "post", **values, PATH=path)
         drawn = github.files("report-pictures")
 
         check, comment = calls()
@@ -301,7 +324,7 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
         assert {commit for commit, _ in pictures} == {github.refs["report-pictures"]}
         assert {f"{sha}/{name}" for _, name in pictures} <= set(drawn)
         assert all(content.startswith(b"\x89PNG") for content in drawn.values())
-    assert "#7: failure" in said
+    assert "#7: failure" in printed
     assert not list(tmp_path.rglob("pwned"))
 
 
@@ -326,3 +349,38 @@ def recording(folder: Path):
         os.pathsep.join([str(programs), os.environ["PATH"]]),
         lambda: [json.loads(line) for line in io.StringIO(log.read_text())],
     )
+
+
+# --- merging -------------------------------------------------------------------------------------
+
+
+def test_a_merge_of_two_branches_that_changed_a_model_each_is_one_command(tmp_path, raw_mnist):
+    if sys.platform == "win32":
+        pytest.skip("its folder of packages is made of links")
+    lab = repository_of(tmp_path / "lab", SMALL, raw_mnist)
+    lab.dvc("repro", "--quiet")
+    lab.commit("Results of both")
+    params = lab.path / "params.yaml"
+    for branch, model in (("relu", 0), ("linear", 1)):
+        lab.run("git", "switch", "-qc", branch, "main")
+        rates = params.read_text().split("learning_rate: 0.01")
+        rates[model] += "learning_rate: 0.02" + rates.pop(model + 1)
+        params.write_text("learning_rate: 0.01".join(rates))
+        lab.dvc("repro", "--quiet")
+        lab.commit(f"Another learning rate of {branch}")
+
+    merged = subprocess.run(
+        ["git", "merge", "relu"],
+        cwd=lab.path,
+        env=lab.environment,
+        capture_output=True,
+        check=False,
+    )
+    assert b"Merge conflict in dvc.lock" in merged.stdout
+    assert params.read_text().count("learning_rate: 0.02") == 2
+    printed = lab.run("make", "merged")
+
+    assert re.findall(r"Running stage '(.+)':", printed) == ["compare"]  # the cache had the rest
+    lab.run("git", "commit", "-qm", "Merge")
+    assert lab.run("git", "status", "--porcelain") == ""
+    assert "up to date" in lab.dvc("status")
