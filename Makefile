@@ -12,9 +12,9 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint audit help repro report test ui sync test-servers test-faults test-inputs coverage \
-  cluster test-cluster bench check format requirements upgrade clean setup dagshub restore pull push \
-  pull-request trim merged verify
+.PHONY: actionlint audit help repro report test test-slow test-all ui sync test-servers test-faults \
+  test-inputs coverage cluster test-cluster bench check format requirements upgrade clean setup \
+  dagshub restore pull push pull-request trim merged verify
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,11 @@ report: $(READY)  ## compare the results here with a baseline (BASE=, default: w
 
 test: $(READY)  ## set up, then pass the tests
 	@python -m pytest -n auto
+
+test-slow: $(READY)  ## pass the tests that `make test` leaves out because a shorter one is like them
+	@python -m pytest -n auto -m slow
+
+test-all: test test-slow  ## pass both
 
 ui: $(READY)  ## open the MLflow UI on the recorded runs (port 5000, or UI_PORT=)
 	@python -m lab.tracking.ui
@@ -83,13 +88,13 @@ test-inputs: $(READY)  ## tests of hostile files in full: 10,000 params.yaml, 3,
 	@INPUT_CASES=10000 python -m pytest -q -rP -n auto --dist=worksteal tests/test_inputs.py
 
 coverage: $(READY)  ## measure how much of the code the tests run, branches counted
-	@python -m pytest -q -n auto --cov --cov-report=term-missing:skip-covered
+	@python -m pytest -q -n auto -m "not cluster" --cov --cov-report=term-missing:skip-covered
 
 cluster: $(READY)  ## install Ray, for train_parallel.py --address (docs/scaling.md)
 	@uv pip install -q --group cluster -c requirements.txt
 
 test-cluster: cluster  ## tests of training on a Ray cluster of two nodes on this machine
-	@python -m pytest -q -m cluster tests/parallel/test_train_parallel.py
+	@python -m pytest -q -m cluster tests/parallel
 
 bench: $(READY)  ## measure training beside what others use (a quarter of an hour)
 	@test -x .venv/bench/bin/python || uv venv -q --python 3.11 .venv/bench

@@ -14,18 +14,21 @@ SMALL_TRAIN, SMALL_TEST = 300, 100
 
 
 @pytest.fixture(scope="session")
-def raw_mnist(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A folder that all workers of pytest-xdist have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(request.config, "workerinput") else own
+
+
+@pytest.fixture(scope="session")
+def raw_mnist(shared: Path) -> Path:
     """The folder of the four real, verified MNIST files; never write into it.
 
-    It is the checkout's own where `dvc repro` has run; else the files are fetched once for all
-    workers of pytest-xdist.
+    It is the checkout's own where `dvc repro` has run; else the files are fetched once for all.
     """
     own = ROOT / sources.RAW / "MNIST"
     if all((own / file).is_file() for file in sources.CHECKSUMS["MNIST"]):
         return own
-    shared = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):
-        shared = shared.parent
     with FileLock(shared / "raw_mnist.lock"):
         sources.fetch("MNIST", shared / "raw_mnist", print)
     return shared / "raw_mnist" / "MNIST"
@@ -40,3 +43,9 @@ def small(raw_mnist: Path) -> dict[str, bytes]:
         TEST_IMAGES: head(raw_mnist / TEST_IMAGES, 3, SMALL_TEST),
         TEST_LABELS: head(raw_mnist / TEST_LABELS, 1, SMALL_TEST),
     }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts first what takes long, so that pytest-xdist's workers end at about the same time."""
+    long = {"trained", "place"}
+    items.sort(key=lambda item: long.isdisjoint(getattr(item, "fixturenames", ())))

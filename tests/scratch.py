@@ -46,6 +46,7 @@ LEAVE_SECONDS = 20.0  # until no process may be left
 RESULTS = ("data", "models", "metrics", "dvc.lock", "report")
 NOT_COMPARED = "report/costs"  # times
 
+RAW_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 PREPARED = ("data", "metrics/dataset.json")
 TRAINED = ("models/runs", "metrics/runs", "metrics/curves")
 

@@ -1,5 +1,6 @@
 """MLflow's client for the configured server, and what its failures mean."""
 
+import logging
 import os
 import re
 import threading
@@ -53,6 +54,8 @@ class Server:
         os.environ.update(destination.login(environment) | FIXED)
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
+        # It repeats what servers say, and some repeat the login. Failures are reported by `ask`.
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         self.url = url
         self.client = MlflowClient(tracking_uri=url)
         self._experiment = ""
@@ -133,6 +136,9 @@ def _status(error: Exception) -> tuple[int | None, bool]:
     """The status of the answer, if there was one, and whether MLflow's server gave it."""
     match error:
         case RestException():
+            given = error.json.get("error_code")
+            if error.error_code == "INTERNAL_ERROR" != given:  # MLflow's word for any it knows not
+                return None, False
             return int(error.get_http_status_code()), True  # type: ignore[no-untyped-call]
         case requests.HTTPError() if error.response is not None:  # of an upload
             return error.response.status_code, "error_code" in error.response.text
@@ -156,6 +162,8 @@ def _trouble(error: Exception, status: int | None) -> str:
             return "cannot be reached"
         case requests.RequestException():
             return "breaks the connection off"
+        case RestException():
+            return "answers with an error that is not MLflow's: check MLFLOW_TRACKING_URI and login"
         case MlflowException():
             return "answers with something else than JSON"
     return f"cannot be asked ({type(cause).__name__})"

@@ -1,4 +1,4 @@
-/* A disk that is full at the n-th write, and a clock that jumps: preloaded by tests/faults.py.
+/* A disk that is full at the n-th write, and a clock that jumps: preloaded by tests/faults/preload.py.
 
    FAULT_FOLDER   only files below this folder count
    FAULT_EXCEPT   names separated by colons; paths that contain one do not count

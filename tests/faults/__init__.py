@@ -1,0 +1,1 @@
+"""Faults on the real commands, by what they hit: `python -m tests.faults` counts what is lost."""

@@ -1,0 +1,39 @@
+"""A training that is killed goes on where it was, in the runs it had begun."""
+
+import shutil
+
+import pytest
+
+slow = pytest.mark.slow  # one of the four stays in the default run
+
+
+@pytest.mark.parametrize(
+    ("command", "when"),
+    [
+        ("dvc repro", "relu_8: epoch 2,"),
+        pytest.param("dvc repro", "relu_8: test accuracy", marks=slow),
+        pytest.param("python train_parallel.py", "relu_8: epoch 2,", marks=slow),
+        pytest.param("python train_parallel.py", "relu_8: test accuracy", marks=slow),
+    ],
+)
+def test_a_killed_training_goes_on_to_the_same_bytes_in_the_same_runs(repository, command, when):
+    repository.edit("epochs: 1", "epochs: 12")
+    repository.dvc("repro", "train@relu_8")
+    results = repository.folder / "metrics/runs/relu_8.json"
+    expected = results.read_bytes()
+    shutil.rmtree(repository.folder / ".dvc/cache/runs")
+    shutil.rmtree(repository.folder / ".checkpoints")
+    repository.run("git", "checkout", "-q", "HEAD", "metrics", "dvc.lock")
+    before = repository.recorded()
+    repository.kill(command, when)
+    if "epoch" in when:
+        assert repository.run("git", "status", "--short", "metrics") == ""
+
+    output = repository.run(*command.split())
+
+    assert "go on after the last finished epoch" in output
+    assert results.read_bytes() == expected
+    assert list((repository.folder / ".checkpoints").iterdir()) == []
+    new = repository.recorded()[len(before) :]
+    assert new.count(("relu_8", "FINISHED")) == 1
+    assert {status for _, status in new} == {"FINISHED"}

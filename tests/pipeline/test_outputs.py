@@ -1,0 +1,114 @@
+"""What the first `dvc repro` leaves, held against what it came from."""
+
+import mlflow
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+
+def test_every_promised_file_is_there(trained):
+    found = {str(path.relative_to(trained.folder)) for path in trained.folder.glob("m*/**/*.*")}
+
+    assert {
+        "metrics/metrics.csv",
+        "metrics/metrics.json",
+        "metrics/comparison.json",
+        "metrics/confusion.csv",
+        "metrics/confusion_matrix.png",
+        "metrics/dataset.json",
+        "metrics/runs/relu_8.json",
+        "metrics/runs/linear_4.json",
+        "metrics/curves/relu_8.csv",
+        "metrics/curves/linear_4.csv",
+        "models/runs/relu_8/weights.safetensors",
+        "models/runs/relu_8/predictions.npz",
+        "models/runs/linear_4/weights.safetensors",
+        "models/runs/linear_4/predictions.npz",
+        "models/best/weights.safetensors",
+        "models/best/model.json",
+    } == {name for name in found if not name.startswith(("metrics/.", "mlruns"))}
+
+
+def test_results_agree_with_the_predictions_they_came_from(trained):
+    run = trained.json("metrics/runs/relu_8.json")
+    labels = np.load(trained.folder / "data/prepared/test_labels.npy")
+    predictions = np.load(trained.folder / "models/runs/relu_8/predictions.npz")["predictions"]
+
+    assert run["seeds"] == [0, 1, 2]
+    assert run["test"]["accuracy"]["per_seed"] == (predictions == labels).mean(axis=1).tolist()
+    assert 0.8 < run["test"]["accuracy"]["mean"] < 0.95
+
+
+def test_the_best_model_is_chosen_by_validation_and_loads_into_torch(trained):
+    validation = {
+        name: trained.json(f"metrics/runs/{name}.json")["validation"]["accuracy"]
+        for name in ("relu_8", "linear_4")
+    }
+    best = trained.json("models/best/model.json")
+    name = max(validation, key=lambda model: validation[model]["mean"])
+    assert best["model"] == name
+    assert best["seed"] == int(np.argmax(validation[name]["per_seed"]))
+
+    activation = {"relu": torch.nn.ReLU, "linear": torch.nn.Identity}[best["activation"]]
+    network = torch.nn.Sequential(
+        torch.nn.Linear(784, best["hidden"][0]), activation(), torch.nn.Linear(*best["hidden"], 10)
+    )
+    network.load_state_dict(
+        safetensors.torch.load_file(trained.folder / "models/best/weights.safetensors")
+    )
+    images = np.load(trained.folder / "data/prepared/test_images.npy").reshape(-1, 784) / 255
+    labels = np.load(trained.folder / "data/prepared/test_labels.npy")
+    predicted = network(torch.tensor(images, dtype=torch.float32)).argmax(dim=1).numpy()
+    run = trained.json(f"metrics/runs/{name}.json")["test"]["accuracy"]["per_seed"]
+    assert (predicted == labels).mean() == pytest.approx(run[best["seed"]], abs=2e-4)
+
+
+def test_the_ancestors_files_say_what_they_said(trained):
+    run = trained.json("metrics/runs/relu_8.json")
+    chosen = trained.json("metrics/metrics.json")
+    table = (trained.folder / "metrics/metrics.csv").read_text().splitlines()
+    rows = (trained.folder / "metrics/confusion.csv").read_text().splitlines()
+    picture = (trained.folder / "metrics/confusion_matrix.png").read_bytes()
+
+    assert table[0] == "model,val_loss,val_acc"
+    assert table[1] == (
+        f"relu_8,{run['validation']['loss']['mean']},{run['validation']['accuracy']['mean']}"
+    )
+    assert chosen == {
+        "model": "relu_8",
+        "accuracy": run["test"]["accuracy"]["mean"],
+        "loss": run["test"]["loss"]["mean"],
+    }
+    assert rows[0] == "actual,predicted"
+    right = sum(actual == predicted for actual, _, predicted in (r.partition(",") for r in rows))
+    assert (
+        right / 10_000
+        == run["test"]["accuracy"]["per_seed"][trained.json("models/best/model.json")["seed"]]
+    )
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) > 20_000
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # inside MLflow
+def test_runs_are_in_the_local_store_with_seeds_nested_and_a_model_that_predicts(repository):
+    store = f"sqlite:///{repository.folder / 'mlflow.db'}"
+    client = mlflow.MlflowClient(store)
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    runs = client.search_runs(experiments, max_results=1000)
+    parents = {r.info.run_name: r for r in runs if "mlflow.parentRunId" not in r.data.tags}
+    parent = parents["relu_8"]
+    nested = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    written = repository.json("metrics/runs/relu_8.json")
+
+    assert {"relu_8", "linear_4", "comparison"} <= set(parents)
+    assert sorted(r.info.run_name for r in nested) == [f"relu_8 seed {seed}" for seed in range(3)]
+    assert parent.data.metrics["test_accuracy"] == written["test"]["accuracy"]["mean"]
+    assert parent.data.metrics["spread/test_accuracy_sd"] == written["test"]["accuracy"]["sd"]
+    assert {r.data.tags["model"] for r in nested} == {"relu_8"}
+    assert parent.data.params["hidden"] == "[8]"
+    assert len(client.get_metric_history(nested[0].info.run_id, "validation_accuracy")) == 1
+    assert (
+        parent.data.tags["data_sha256"]
+        == repository.json("metrics/dataset.json")["train"]["sha256"]
+    )

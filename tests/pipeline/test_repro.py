@@ -1,0 +1,50 @@
+"""What `dvc repro` runs again after a change, and what it leaves alone."""
+
+from support import SMALL
+
+THIRD = """\
+  tanh_4:
+    {network: feed_forward, hidden: [4], activation: tanh, dropout: 0.0, optimizer: sgd,
+     learning_rate: 0.1, schedule: cosine, weight_decay: 0.0}
+compare:"""
+
+
+def test_a_second_run_does_nothing(repository):
+    assert repository.repro() == []
+
+
+def test_a_forced_run_writes_the_same_bytes(repository):
+    before = repository.tracked()
+    repository.dvc("repro", "--force")
+
+    assert repository.tracked() == before
+    assert len(before) == 10
+
+
+def test_editing_a_model_retrains_that_model_only(repository):
+    repository.edit(
+        "linear_4:\n    {network: feed_forward, hidden: [4]", "linear_4:\n    {hidden: [3]"
+    )
+
+    assert repository.repro() == ["train@linear_4", "compare"]
+    assert "metrics/runs/linear_4.json" in repository.dvc("metrics", "diff", "--md")
+    assert "models.linear_4.hidden" in repository.dvc("params", "diff", "--md")
+
+
+def test_adding_and_removing_a_model_is_an_edit_of_params_alone(repository):
+    repository.edit("compare:", THIRD)
+    assert repository.repro() == ["train@tanh_4", "compare"]
+    assert "tanh_4" in (repository.folder / "metrics/metrics.csv").read_text()
+    assert len(repository.json("metrics/comparison.json")["differences"]) == 2
+
+    (repository.folder / "params.yaml").write_text(SMALL)
+    assert repository.repro() == ["compare"]
+    assert "tanh_4" not in (repository.folder / "metrics/metrics.csv").read_text()
+
+
+def test_another_split_does_not_fetch_again(repository):
+    repository.edit("validation_size: 500", "validation_size: 600")
+    output = repository.dvc("repro", "prepare")
+
+    assert "MNIST: 59,400 images to train, 600 to validate" in output
+    assert "fetching" not in output
