@@ -7,6 +7,7 @@ them with what DVC's commands say.
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any
 from lab.base.errors import LabError, shortened
 from lab.base.script import run_script
 
+MD5 = re.compile(r"[0-9a-f]{32}")
 LOCK_FILE = Path(".dvc/tmp/rwlock")
 WRITING_SECONDS = 0.5  # that a DVC which runs just now may take to write it
 
@@ -30,16 +32,18 @@ def opened(root: Path, commit: str | None = None) -> Iterator[Any]:
     """DVC's view of the working tree or of a commit, with this working tree's cache.
 
     Raises:
-        DVCError: there is no DVC project.
+        DVCError: there is no DVC project, or its history is damaged.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    try:
-        repo = Repo(str(root))
-    except (DvcException, OSError) as error:
-        raise DVCError(f"DVC cannot open the project: {shortened(str(error))}") from None
-    with repo, repo.switch(commit) if commit else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        try:
+            repo = stack.enter_context(Repo(str(root)))
+            if commit:
+                stack.enter_context(repo.switch(commit))
+        except (DvcException, OSError, LookupError) as error:  # the last: git lacks an object
+            raise DVCError(f"DVC cannot open the project: {shortened(str(error))}") from None
         yield repo
 
 
@@ -61,9 +65,9 @@ class Cache:
 
         try:
             tree = Tree.load(self._objects, HashInfo("md5", folder_hash))
-            hashes = {"/".join(key): found.value for key, _, found in tree}
-            path = Path(self._objects.oid_to_path(hashes[name]))
-            return path if path.is_file() else None
+            found = {"/".join(key): entry.value for key, _, entry in tree}[name]
+            path = Path(self._objects.oid_to_path(found))
+            return path if MD5.fullmatch(found) and path.is_file() else None
         except Exception:  # a damaged cache: DVC raises what the damage leads it to
             return None
 

@@ -51,7 +51,7 @@ _MACHINE_ERRNOS = {
 def begin() -> None:
     """Lets Ctrl-C be one line from here on, and checks that the packages are installed."""
     sys.excepthook = _interrupted_or_bug
-    if importlib.util.find_spec("safetensors") is None:
+    if importlib.util.find_spec("pydantic") is None:
         _leave(NOT_INSTALLED, EXIT_MISUSE)
 
 

@@ -173,9 +173,9 @@ def _tracked(repo: Any, item: Any, is_trusted: bool) -> Tracked:
     recorded = str(item.hash_info.value) if item.hash_info else None
     if is_trusted:
         return Tracked(recorded, "unchanged")
-    if recorded is None:
-        return Tracked(None, "new")
     try:
+        if recorded is None:  # as dependencies on what is no file also have none
+            return Tracked(None, "new" if item.workspace_status() else "unchanged")
         return Tracked(recorded, _status(repo, item))
     except Exception:  # of a file system far away, or of a damaged cache
         return Tracked(recorded, "unknown")

@@ -1,6 +1,5 @@
 """What is posted to a pull request: the one comment, and the check run."""
 
-import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -100,14 +99,12 @@ def check(api: Api, server: str, post: Post) -> None:
         GitHubError: it may not be set, or GitHub cannot be reached.
     """
     if cml.is_installed():
-        with contextlib.suppress(cml.CmlError):
-            cml.check(
-                f"{server}/{api.repository}",
-                api.token,
-                post.head_sha,
-                post.conclusion,
-                post.summary,
-            )
+        content = post.head_sha, post.conclusion, post.summary
+        try:
+            cml.check(f"{server}/{api.repository}", api.token, *content)
+        except cml.CmlError as error:
+            print(error, flush=True)
+        else:
             return
     body = {
         "name": cml.TITLE,

@@ -3,16 +3,7 @@
 from collections.abc import Sequence
 
 from lab.evidence.schema import Change, Evidence, SplitSummary
-from lab.report.document import (
-    Block,
-    Line,
-    Paragraph,
-    Piece,
-    Table,
-    Untrusted,
-    prose,
-    remainder,
-)
+from lab.report.document import Block, Line, Paragraph, Piece, Table, Untrusted, prose, remainder
 from lab.report.wording import MINUS, count
 
 STATES = {

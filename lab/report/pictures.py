@@ -22,8 +22,7 @@ from lab.report.wording import percent, points
 from lab.verdict.verdicts import Verdict
 
 DIFFERENCES = Picture(
-    "differences",
-    "Difference of test accuracy of each model with its interval, against the margin",
+    "differences", "Difference of test accuracy of each model with its interval, against the margin"
 )
 CURVES = Picture("curves", "Learning curves of candidate and baseline with their spread over seeds")
 CONFUSION = Picture(

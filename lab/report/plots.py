@@ -1,7 +1,7 @@
 """How figures are drawn here: colours, style, matrices, PNG bytes, the variant for dark pages.
 
 Equal figures give equal bytes: no dates, no versions, no display. Blue is the candidate and what is
-better, vermillion what is worse (Okabe and Ito 2008: told apart by colour-blind readers).
+better, vermillion what is worse (Okabe and Ito 2008: distinct for colour-blind readers).
 """
 
 import contextlib

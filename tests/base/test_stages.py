@@ -188,3 +188,8 @@ def test_a_folder_of_a_commit_hashes_as_dvc_recorded_it(pipeline):
     assert hash_at(pipeline, first, "code") == recorded
     assert hash_at(pipeline, commit(pipeline), "code") not in (None, recorded)
     assert hash_at(pipeline, first, "nothing") is None
+
+
+def test_a_commit_that_git_lacks_is_one_line(pipeline):
+    with pytest.raises(DVCError, match="DVC cannot open the project"):
+        read_stages(pipeline, "0" * 40)

@@ -123,7 +123,9 @@ def test_a_failing_cml_is_tried_twice_then_replaced(api, server, recorded, capsy
     assert [one["arguments"][0] for one in recorded[1]()] == ["comment", "comment", "check"]
     assert [one["body"] for one in server.comments] == [f"{MARK}\nreal"]
     assert server.checks[0]["conclusion"] == "failure"
-    assert "cml comment: exit 1" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "cml comment: exit 1" in output
+    assert "cml check: exit 1" in output
 
 
 def test_a_hanging_cml_is_ended(api, server, recorded, tmp_path, monkeypatch):

@@ -52,6 +52,11 @@ class Project:
         return self.commit("Results")
 
 
+@pytest.fixture(autouse=True)
+def without_cml():
+    """In place of the folder's, which leaves no program on PATH; this needs git and DVC."""
+
+
 @pytest.fixture
 def project(tmp_path) -> Project:
     made = begun(tmp_path / "project")
@@ -140,6 +145,7 @@ def test_a_stage_that_fails_and_a_history_that_is_cut_off_are_no_success(project
         verify(tmp_path / "shallow")
 
 
+@pytest.mark.slow
 def test_this_repository_is_rebuilt_and_a_planted_cause_is_found(tmp_path, raw_mnist, capfd):
     copy_of_the_code(tmp_path / "lab")
     project = begun(tmp_path / "lab")

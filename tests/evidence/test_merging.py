@@ -1,7 +1,7 @@
 """Two branches that changed one model each, merged: the recipe of `make merged` (Makefile)."""
 
 from lab.base.stages import read_stages
-from lab.report.staleness import staleness
+from lab.evidence.staleness import staleness
 
 NAMES = ("relu_8", "linear_4")
 
