@@ -51,7 +51,7 @@ def main() -> None:
     put_back(*TRACKED)
     for name in tree.models:
         checkpoints.clear_recorded(name)
-    trained = {name: _read(name, tree) for name in tree.models}
+    trained = {name: read_results(name, tree) for name in tree.models}
     found = compare(trained, tree.compare.margin)
     chosen = found.chosen
     test = load_prepared(PREPARED).test
@@ -160,7 +160,12 @@ def describe(tree: Params, found: Comparison, data: Description) -> RunSpec:
     )
 
 
-def _read(name: str, tree: Params) -> ModelResults:
+def read_results(name: str, tree: Params) -> ModelResults:
+    """The results of one model.
+
+    Raises:
+        DataError: they are missing, damaged, or of other seeds than those of params.yaml.
+    """
     path, _ = storage.tracked(name)
     results = storage.read(path)
     if results.seeds != tree.train.seeds:

@@ -491,7 +491,7 @@ def read_results() -> None:
         tree = tree.model_copy(
             update={"train": tree.train.model_copy(update={"seeds": list(SEEDS)})}
         )
-        trained = {name: compare._read(name, tree) for name in tree.models}
+        trained = {name: compare.read_results(name, tree) for name in tree.models}
         found = compare.compare(trained, tree.compare.margin)
         compare.write_metrics(trained, found.chosen)
         for difference in found.differences:

@@ -47,7 +47,7 @@ def write(repository: str, environment: Mapping[str, str] = os.environ) -> None:
             config["remote"][NAME] = remote
             config["core"]["remote"] = NAME
         print(f".dvc/config: remote {NAME} is {remote['url']}")
-        if token := _token(environment):
+        if token := dagshub_token(environment):
             with repo.config.edit("local") as config:
                 config["remote"][NAME] = _login(token)
             print(".dvc/config.local: the token from the environment; git ignores this file")
@@ -63,7 +63,7 @@ def transfer(direction: str, environment: Mapping[str, str] = os.environ) -> Non
     Raises:
         LabError: the name of the repository is not `owner/name`.
     """
-    repository, token = environment.get("DAGSHUB_REPO", "").strip(), _token(environment)
+    repository, token = environment.get("DAGSHUB_REPO", "").strip(), dagshub_token(environment)
     if not repository or not token:
         return
     from dvc.exceptions import DvcException
@@ -83,15 +83,20 @@ def transfer(direction: str, environment: Mapping[str, str] = os.environ) -> Non
 def _url(repository: str, environment: Mapping[str, str]) -> str:
     if not DAGSHUB_REPO.fullmatch(repository):
         raise LabError(f"REPO: must be owner/name; got {repository[:60]!r}; correct it")
-    host = environment.get("DAGSHUB_CLIENT_HOST", "https://dagshub.com").rstrip("/")
-    return f"{host}/{repository}.dvc"
+    return f"{dagshub_host(environment)}/{repository}.dvc"
 
 
 def _login(token: str) -> dict[str, str]:
     return {"auth": "basic", "user": token, "password": token}  # as DagsHub's own client does
 
 
-def _token(environment: Mapping[str, str]) -> str:
+def dagshub_host(environment: Mapping[str, str]) -> str:
+    """The address of DagsHub, or of an instance of one's own."""
+    return environment.get("DAGSHUB_CLIENT_HOST", "https://dagshub.com").rstrip("/")
+
+
+def dagshub_token(environment: Mapping[str, str]) -> str:
+    """The token in the first variable that holds one; empty when none does."""
     return next((environment[name] for name in TOKEN_VARIABLES if environment.get(name)), "")
 
 

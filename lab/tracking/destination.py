@@ -6,16 +6,14 @@ reads the variables that its documents name. What is set here is what MLflow has
 
 import contextlib
 import os
-import re
 from collections.abc import Mapping
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from lab.base.errors import LabError
+from lab.base.remote import DAGSHUB_REPO, dagshub_host, dagshub_token
 
 EXPERIMENT = "fair-trial"  # the name under which MLflow lists the runs
 LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the working directory
-TOKEN_VARIABLES = ("DAGSHUB_USER_TOKEN", "DAGSHUB_ACCESS_TOKEN", "MLFLOW_TRACKING_PASSWORD")
-DAGSHUB_REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 DAGSHUB_SECONDS = 5.0  # for an answer of its API
 
 
@@ -91,7 +89,7 @@ def server_url(environment: Mapping[str, str] = os.environ) -> str:
             "DAGSHUB_USER_TOKEN: needed to mirror runs to DAGSHUB_REPO, but not set; "
             "make one at DagsHub (Settings, Tokens) and set it"
         )
-    return f"{_dagshub_host(environment)}/{repo}.mlflow"
+    return f"{dagshub_host(environment)}/{repo}.mlflow"
 
 
 def login(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -114,21 +112,12 @@ def login(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
-def dagshub_token(environment: Mapping[str, str]) -> str:
-    """The token in the first variable that holds one."""
-    return next((environment[name] for name in TOKEN_VARIABLES if environment.get(name)), "")
-
-
 def _parts(uri: str) -> SplitResult:
     with contextlib.suppress(ValueError):
         parts = urlsplit(uri)
         if parts.hostname and parts.port != 0:  # reading the port raises when it is no number
             return parts
     raise LabError("MLFLOW_TRACKING_URI: not an address like http://host:port; correct it")
-
-
-def _dagshub_host(environment: Mapping[str, str]) -> str:
-    return environment.get("DAGSHUB_CLIENT_HOST", "https://dagshub.com").rstrip("/")
 
 
 def _login_at_dagshub(environment: Mapping[str, str]) -> dict[str, str]:
@@ -139,7 +128,7 @@ def _login_at_dagshub(environment: Mapping[str, str]) -> dict[str, str]:
     import requests
 
     token, repo = dagshub_token(environment), environment["DAGSHUB_REPO"].strip()
-    host = _dagshub_host(environment)
+    host = dagshub_host(environment)
     name = host_of(host)
 
     def bearer(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -12,7 +12,7 @@ from support import SMALL
 @pytest.fixture(scope="session")
 def trained(shared: Path, raw_mnist: Path) -> Repository:
     """After its first `dvc repro`, committed; never write into it, nor let a stage run."""
-    folder, ready = shared / "pipeline", shared / "pipeline.ready"
+    folder, ready = shared / "pipeline" / "repository", shared / "pipeline.ready"
     with FileLock(shared / "pipeline.lock"):
         if not ready.exists():
             shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed half-way

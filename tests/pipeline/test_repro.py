@@ -23,7 +23,8 @@ def test_a_forced_run_writes_the_same_bytes(repository):
 
 def test_editing_a_model_retrains_that_model_only(repository):
     repository.edit(
-        "linear_4:\n    {network: feed_forward, hidden: [4]", "linear_4:\n    {hidden: [3]"
+        "linear_4:\n    {network: feed_forward, hidden: [4]",
+        "linear_4:\n    {network: feed_forward, hidden: [3]",
     )
 
     assert repository.repro() == ["train@linear_4", "compare"]

@@ -214,6 +214,37 @@ def test_a_second_process_writes_what_a_killed_one_left(folder: Path, seconds: f
     ]
 
 
+FORGETS = """
+import sqlite3, time, tracemalloc
+from contextlib import suppress
+from lab.tracking import recording as tracking
+
+def written():
+    with suppress(sqlite3.OperationalError), sqlite3.connect("mlflow.db") as database:
+        return database.execute("SELECT count(*) FROM metrics").fetchone()[0]
+
+with tracking.recording(tracking.RunSpec("relu_4")) as active:
+    tracemalloc.start()
+    for step in range(1_000):
+        active.metrics({f"loss_{number}": step / 7 for number in range(20)}, step=step)
+    print(tracemalloc.get_traced_memory()[0])
+    while written() != 20_000:
+        time.sleep(0.2)
+    time.sleep(0.5)
+    print(tracemalloc.get_traced_memory()[0])
+"""
+
+
+def test_what_is_written_is_not_kept_in_memory(folder: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(tracking.ROOT)}
+    command = [sys.executable, "-c", FORGETS]
+    done = subprocess.run(
+        command, env=environment, timeout=120, check=True, capture_output=True, text=True
+    )
+    before, after = map(int, done.stdout.split())
+    assert after < before / 4
+
+
 def test_a_process_that_is_killed_again_and_again_is_reported(folder: Path) -> None:
     done = script(f"{KILL_WRITER}time.sleep(1); {KILL_WRITER}")
     assert done.stdout == "trained\n"
