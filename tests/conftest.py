@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support import head
+from support import SMALL_TEST, SMALL_TRAIN, head
 
 from lab.data import sources
 from lab.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 
 ROOT = Path(__file__).parent.parent
-SMALL_TRAIN, SMALL_TEST = 300, 100
 
 
 @pytest.fixture(scope="session")

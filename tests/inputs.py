@@ -583,10 +583,10 @@ def make_valid() -> None:
         Path(f"{name}-images-idx3-ubyte").write_bytes(idx_bytes(part.images))
         Path(f"{name}-labels-idx1-ubyte").write_bytes(idx_bytes(part.labels))
     validation, test = (evaluated(part.labels) for part in (data.validation, data.test))
-    weights = {
-        "0.weight": np.zeros((3, 8, 784), np.float32),
-        "0.bias": np.zeros((3, 8), np.float32),
-    }
+    weights = {}  # of one hidden layer with 128 units, as params.yaml has MODEL
+    for layer, (into, out) in enumerate([(784, 128), (128, 10)]):
+        weights[f"{2 * layer}.weight"] = np.zeros((3, out, into), np.float32)
+        weights[f"{2 * layer}.bias"] = np.zeros((3, out), np.float32)
     epochs = tuple(
         Epoch(SEEDS, number, validation.loss_S, validation.loss_S, validation.accuracy_S)
         for number in (1, 2)

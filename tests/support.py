@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parent.parent
+SMALL_TRAIN, SMALL_TEST = 300, 100  # images of the small data set
 PATIENCE_SECONDS = 600  # for what takes seconds: it ends what hangs, on the slowest machine
 
 # A params.yaml whose models train in a second.

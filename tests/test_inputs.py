@@ -28,7 +28,7 @@ from lab.base.files import read_bytes
 from lab.evidence.changes import value_text
 from lab.evidence.revisions import RevisionError
 from lab.evidence.snapshots import WorkingTree, model_params, read_yaml
-from lab.results import schema as results
+from lab.results import predictions, storage
 from lab.results.comparison import Chosen
 
 ROOT = Path(__file__).parent.parent
@@ -109,7 +109,7 @@ def project(tmp_path, monkeypatch):
 
 
 def refused_predictions(change):
-    path = results.MODEL_RUNS / "relu_128" / "predictions.npz"
+    path = storage.TRAINED / "relu_128" / "predictions.npz"
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     change(members)
@@ -124,7 +124,7 @@ def refused_predictions(change):
 
 def test_predictions_that_unpack_to_more_than_memory_are_not_unpacked(project):
     def bomb(members):
-        members["predictions.npy"] += bytes(results.MAX_PREDICTIONS_BYTES)
+        members["predictions.npy"] += bytes(predictions.MAX_PREDICTIONS_BYTES)
 
     assert "unpacks to 536,8" in refused_predictions(bomb)
 
@@ -146,11 +146,11 @@ def test_a_member_that_is_no_array_is_refused(project):
 )
 def test_predictions_of_other_results_are_refused(project, seeds, images, label, problem):
     shape = (len(seeds), images)
-    found = results.Predictions(
+    found = predictions.Predictions(
         np.array(seeds, np.int64), np.full(shape, label, np.uint8), np.zeros(shape, np.float32)
     )
-    path = results.MODEL_RUNS / "relu_128" / "predictions.npz"
-    results.write_predictions(path, found)
+    path = storage.TRAINED / "relu_128" / "predictions.npz"
+    predictions.write_predictions(path, found)
 
     with pytest.raises(DataError) as caught:
         compare.predictions_of(Chosen(model="relu_128", seed=1), np.zeros(40, np.uint8))
@@ -160,13 +160,13 @@ def test_predictions_of_other_results_are_refused(project, seeds, images, label,
 @pytest.mark.parametrize("score", ["accuracy", "loss", "calibration_error"])
 @pytest.mark.parametrize("value", [-0.5, 1e300])
 def test_scores_that_cannot_be_are_refused(project, score, value):
-    path = results.RUNS / "relu_128.json"
+    path = storage.RESULTS / "relu_128.json"
     tree = json.loads(path.read_text())
     tree["test"][score]["per_seed"][1] = value
     path.write_text(json.dumps(tree))
 
     with pytest.raises(DataError, match=f"test: value error, {score} must be from 0 to"):
-        results.read_run(path)
+        storage.read(path)
 
 
 def test_a_pipe_or_a_device_is_never_waited_for(tmp_path):

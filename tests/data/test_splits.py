@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from conftest import SMALL_TRAIN
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support import SMALL_TRAIN
 
 from lab.base.errors import ParamsError
 from lab.data import idx, splits

@@ -61,6 +61,7 @@ write_description(describe(settings.name, settings.split_seed, prepared), DESCRI
 
 TRAIN = '''\
 """Stage `train` of the tests: results as if a model had been trained."""
+import itertools
 import sys
 
 import numpy as np
@@ -89,7 +90,10 @@ def evaluated(split):
 
 with Meter() as meter:
     validation, test = evaluated(data.validation), evaluated(data.test)
-    weights = {"0.weight": np.zeros((len(train.seeds), 2, 2), dtype=np.float32)}
+    weights = {}
+    for layer, (into, out) in enumerate(itertools.pairwise([784, *model.hidden, 10])):
+        weights[f"{2 * layer}.weight"] = np.zeros((len(train.seeds), out, into), dtype=np.float32)
+        weights[f"{2 * layer}.bias"] = np.zeros((len(train.seeds), out), dtype=np.float32)
     seeds = tuple(train.seeds)
     epochs = [Epoch(seeds, number + 1, validation.loss_S, validation.loss_S, validation.accuracy_S)
               for number in range(train.epochs)]

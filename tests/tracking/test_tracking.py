@@ -85,7 +85,7 @@ def statuses() -> list[tuple[object, ...]]:
 
 
 def assert_its_run_becomes(status: str) -> None:
-    """The recorder, or the one that takes its place, notes it after the script has ended."""
+    """The writer, or the one that takes its place, notes it after the script has ended."""
     for _ in range(600):
         with contextlib.suppress(sqlite3.OperationalError):
             if statuses() == [(status,)]:
@@ -96,6 +96,8 @@ def assert_its_run_becomes(status: str) -> None:
 
 SCRIPT = """
 import os, signal, subprocess, sys, time
+from lab.base.script import begin
+begin()
 from lab.tracking import recording as tracking
 from lab.tracking import ui
 children = [tracking.RunSpec("seed 0")]
@@ -155,6 +157,8 @@ def test_ctrl_c_while_its_run_is_written_interrupts_a_script(folder: Path) -> No
 
 GOES_ON = """
 import os, signal, subprocess, sys, time
+from lab.base.script import begin
+begin()
 from lab.tracking import recording as tracking
 from lab.tracking import ui
 children = [tracking.RunSpec("seed 0"), tracking.RunSpec("seed 1")]
