@@ -46,5 +46,10 @@ def small(raw_mnist: Path) -> dict[str, bytes]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts first what takes long, so that pytest-xdist's workers end at about the same time."""
-    long = {"trained", "place"}
-    items.sort(key=lambda item: long.isdisjoint(getattr(item, "fixturenames", ())))
+    long = ("tracking/", "parallel/", "pipeline/", "test_workflows", "evidence/", "test_secrets")
+    items.sort(
+        key=lambda item: next(
+            (place for place, name in enumerate(long) if f"tests/{name}" in item.path.as_posix()),
+            len(long),
+        )
+    )

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import matplotlib
+import pytest
 from servers import PASSWORD, USER, mlflow_server
 from support import PATIENCE_SECONDS, SMALL, copy_of_the_code
 
@@ -223,6 +224,7 @@ def leaks_of(kind: str, folder: Path) -> list[str]:
     return run.leaks({kind: forms("someone", token)}, folder)
 
 
+@pytest.mark.slow
 def test_a_server_that_echoes_the_login_makes_nobody_write_it(tmp_path):
     with ThreadPoolExecutor(len(KINDS)) as pool:  # most of it is waiting before another try
         found = list(pool.map(lambda kind: leaks_of(kind, tmp_path / kind), KINDS))

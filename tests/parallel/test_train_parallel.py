@@ -237,6 +237,7 @@ def test_a_killed_worker_is_replaced_and_changes_no_byte(project):
     assert gone(process)
 
 
+@pytest.mark.slow
 def test_a_worker_that_keeps_dying_is_named_and_the_rest_is_kept(project):
     project.params(SMALL.replace("epochs: 20", "epochs: 19"))
     process = project.start()

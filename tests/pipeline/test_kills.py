@@ -17,7 +17,7 @@ slow = pytest.mark.slow  # one of the four stays in the default run
     ],
 )
 def test_a_killed_training_goes_on_to_the_same_bytes_in_the_same_runs(repository, command, when):
-    repository.edit("epochs: 1", "epochs: 12")
+    repository.edit("epochs: 1", "epochs: 6")
     repository.dvc("repro", "train@relu_8")
     results = repository.folder / "metrics/runs/relu_8.json"
     expected = results.read_bytes()

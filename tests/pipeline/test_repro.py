@@ -1,5 +1,6 @@
 """What `dvc repro` runs again after a change, and what it leaves alone."""
 
+import pytest
 from support import SMALL
 
 THIRD = """\
@@ -13,6 +14,7 @@ def test_a_second_run_does_nothing(repository):
     assert repository.repro() == []
 
 
+@pytest.mark.slow
 def test_a_forced_run_writes_the_same_bytes(repository):
     before = repository.tracked()
     repository.dvc("repro", "--force")
@@ -32,6 +34,7 @@ def test_editing_a_model_retrains_that_model_only(repository):
     assert "models.linear_4.hidden" in repository.dvc("params", "diff", "--md")
 
 
+@pytest.mark.slow
 def test_adding_and_removing_a_model_is_an_edit_of_params_alone(repository):
     repository.edit("compare:", THIRD)
     assert repository.repro() == ["train@tanh_4", "compare"]

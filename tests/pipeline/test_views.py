@@ -1,8 +1,10 @@
 """DVC's own commands have something to show: experiments, metrics, plots and the graph."""
 
+import pytest
 from repository import stages_run
 
 
+@pytest.mark.slow
 def test_experiments_run_and_are_shown(repository):
     output = repository.dvc("exp", "run", "-S", "train.epochs=2", "--name", "two-epochs")
 

@@ -173,7 +173,7 @@ with tracking.recording(run) as active:
 """
 
 
-@pytest.mark.parametrize("seconds", ["0", "1", "8"])
+@pytest.mark.parametrize("seconds", ["0", "1", pytest.param("8", marks=pytest.mark.slow)])
 def test_the_run_of_a_killed_script_is_continued_by_the_next(folder: Path, seconds: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tracking.ROOT)}
     for attempt in ("first", "second"):
@@ -204,7 +204,10 @@ def test_a_finished_run_is_continued_only_if_asked(folder: Path) -> None:
 KILL_WRITER = "subprocess.run(['pkill', '-9', '-P', str(os.getpid())]); "
 
 
-@pytest.mark.parametrize("seconds", [0.5, 4, 8])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("seconds", [0.5, pytest.param(4, marks=SLOW), pytest.param(8, marks=SLOW)])
 def test_a_second_process_writes_what_a_killed_one_left(folder: Path, seconds: float) -> None:
     done = script(f"time.sleep({seconds}); {KILL_WRITER}active.metrics({{'loss': 1}}, step=2)")
     assert (done.stdout, done.stderr) == ("trained\n", "")
@@ -239,6 +242,7 @@ with tracking.recording(tracking.RunSpec("relu_4")) as active:
 """
 
 
+@pytest.mark.slow
 def test_what_is_written_is_not_kept_in_memory(folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tracking.ROOT)}
     command = [sys.executable, "-c", FORGETS]

@@ -9,7 +9,6 @@ import pytest
 import safetensors.numpy
 import torch
 from support import is_one_line
-from test_training import MODEL, TRAIN, assert_same, images
 
 from lab.base.params import CompareParams, DatasetParams, Params
 from lab.data.description import describe
@@ -18,6 +17,7 @@ from lab.training import checkpoints
 from lab.training.checkpoints import Checkpoints
 from lab.training.loop import train_model
 from lab.training.outcome import Epoch, Trained
+from tests.training.test_training import MODEL, TRAIN, assert_same, images
 
 CPU = torch.device("cpu")
 DATA = Prepared(train=images(300, 0), validation=images(100, 1), test=images(50, 2))
