@@ -27,7 +27,7 @@ from lab.base.records import first_problem
 from lab.ci import artifact, github, offers, override, posting, publishing, pulls, workflow
 from lab.ci.github import Api, GitHubError
 from lab.ci.posting import Post
-from lab.ci.pulls import Change, Home, NothingToReportError, Pull, WorkflowRun
+from lab.ci.pulls import BasedOn, Home, NothingToReportError, Pull, WorkflowRun
 from lab.evidence.schema import Evidence
 from lab.report.document import plain
 from lab.report.headline import verdict_line
@@ -37,7 +37,7 @@ from lab.report.page import to_markdown
 
 REPORT = Path("report")
 PAGE, POST = REPORT / "report.md", REPORT / "post.json"
-RESULTS = ("dvc.lock", "metrics")  # what git tracks of the results
+TRACKED = ("dvc.lock", "metrics")  # what git tracks of the results
 MAX_BYTES = 2**20  # of what `page` writes for `post`
 PACKED = REPORT / "results"  # where `offer` finds them
 
@@ -60,14 +60,14 @@ def collect() -> None:
     evidence = report.collect(_base(workflow.event()), REPORT)
     report.render(evidence, REPORT, Notes(run_url=workflow.run_url()), None)
     workflow.append("GITHUB_STEP_SUMMARY", PAGE.read_text(encoding="utf-8"))
-    stale = git(Path(), "status", "--porcelain", "--", *RESULTS)
+    stale = git(Path(), "status", "--porcelain", "--", *TRACKED)
     workflow.append("GITHUB_OUTPUT", f"stale={'true' if stale else 'false'}\n")
 
 
 def _base(event: dict[str, Any]) -> str:
     """The baseline of an event; empty where the merge-base with the default branch is right."""
     if "pull_request" in event:
-        base = workflow.checked(Change, event["pull_request"], "pull_request").base
+        base = workflow.checked(BasedOn, event["pull_request"], "pull_request").base
         if base.ref == workflow.checked(Home, event.get("repository"), "repository").default_branch:
             return ""
         return git(Path(), "merge-base", "HEAD", base.sha)
@@ -180,14 +180,14 @@ def offer() -> None:
     pull = workflow.checked(Pull, workflow.event().get("pull_request"), "pull_request")
     if not pull.is_own:
         raise LabError("results are offered to branches of this repository only")
-    paths = [PACKED / RESULTS[0], *sorted((PACKED / RESULTS[1]).rglob("*"))]
+    paths = [PACKED / TRACKED[0], *sorted((PACKED / TRACKED[1]).rglob("*"))]
     files = {
         path.relative_to(PACKED).as_posix(): path.read_bytes()
         for path in paths
         if path.is_file() and not path.is_symlink()
     }
-    if RESULTS[0] not in files:
-        raise LabError(f"{PACKED}: must hold the results; got no {RESULTS[0]}; run the job again")
+    if TRACKED[0] not in files:
+        raise LabError(f"{PACKED}: must hold the results; got no {TRACKED[0]}; run the job again")
     is_merging = os.environ.get("OFFER_RESULTS") == "merge"
     number = offers.offer(api, pull, files, merge=is_merging)
     print(f"offered as #{number}" if number else "the branch has these results", flush=True)

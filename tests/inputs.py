@@ -54,7 +54,7 @@ from lab.evidence.snapshots import WorkingTree, model_params, pins
 from lab.evidence.staleness import stage_changes, staleness
 from lab.results import predictions, weights
 from lab.results.comparison import Chosen
-from lab.results.storage import CURVES, RESULTS, TRAINED
+from lab.results.storage import CURVES, MODEL_RESULTS, TRAINED
 from lab.training.outcome import Epoch, Evaluation, Trained
 from lab.training.scoring import write_trained
 
@@ -475,7 +475,7 @@ def read_predictions() -> None:
 
 
 def make_results(chance: Chance) -> None:
-    run = f"{RESULTS}/{MODEL}.json"
+    run = f"{MODEL_RESULTS}/{MODEL}.json"
     name = chance.choice([run, run, run, str(DESCRIPTION), f"{CURVES}/{MODEL}.csv", COST])
     Path("dvc.lock").write_bytes(b"")  # takes long to read
     spoil = spoilt if name.endswith(".csv") else json_spoilt
@@ -594,7 +594,7 @@ def make_valid() -> None:
     trained = Trained(SEEDS, weights, 9, epochs, validation, test)
     for name in (MODEL, OTHER):
         write_trained(name, trained, data, device="cpu", precision="float32")
-    digest = sha256(Path(f"{RESULTS}/{MODEL}.json").read_bytes())
+    digest = sha256(Path(f"{MODEL_RESULTS}/{MODEL}.json").read_bytes())
     cost = {"wall_seconds": 1.0, "cpu_seconds": 1.0, "image_steps_per_second": 9.0,
             "peak_memory_bytes": 9, "results_sha256": digest}  # fmt: skip
     Path(COST).parent.mkdir(parents=True)

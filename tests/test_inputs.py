@@ -160,7 +160,7 @@ def test_predictions_of_other_results_are_refused(project, seeds, images, label,
 @pytest.mark.parametrize("score", ["accuracy", "loss", "calibration_error"])
 @pytest.mark.parametrize("value", [-0.5, 1e300])
 def test_scores_that_cannot_be_are_refused(project, score, value):
-    path = storage.RESULTS / "relu_128.json"
+    path = storage.MODEL_RESULTS / "relu_128.json"
     tree = json.loads(path.read_text())
     tree["test"][score]["per_seed"][1] = value
     path.write_text(json.dumps(tree))

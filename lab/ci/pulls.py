@@ -73,7 +73,7 @@ class Pull(FromGitHub):
         return bool(self.head.repo and self.base.repo and self.head.repo.id == self.base.repo.id)
 
 
-class Change(FromGitHub):
+class BasedOn(FromGitHub):
     """The pull request of an event, as far as its baseline needs it."""
 
     base: Branch

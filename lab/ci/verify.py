@@ -27,7 +27,7 @@ LOCK = "dvc.lock"  # has the MD5 of every result, those under metrics/ included
 RAW = Path("data/raw")  # verified by checksum, so it need not be fetched once a commit
 LEFT_OUT = ("GIT_", "DVC_", "MLFLOW_", "DAGSHUB_")  # variables: a rebuild is nobody else's concern
 
-Stages = dict[str, dict[str, Any]]  # those of a dvc.lock
+LockedStages = dict[str, dict[str, Any]]  # those of a dvc.lock
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def verify(root: Path) -> list[str]:
     return found
 
 
-def compare(root: Path, commit: str, names: list[str], built: Stages) -> list[str]:
+def compare(root: Path, commit: str, names: list[str], built: LockedStages) -> list[str]:
     """Rebuilds these stages of a commit; a line for each whose results are other bytes."""
     with rebuilt(root, commit, *names) as worktree:
         older = stages((worktree / LOCK).read_bytes())
@@ -81,7 +81,7 @@ def compare(root: Path, commit: str, names: list[str], built: Stages) -> list[st
     ]
 
 
-def makers(root: Path, committed: Stages) -> dict[str, list[str]]:
+def makers(root: Path, committed: LockedStages) -> dict[str, list[str]]:
     """The oldest commit that has each stage as it is locked now: where DVC's results are from."""
     made: dict[str, str] = {}
     for commit in git(root, "log", "--format=%H", "--topo-order", "--", LOCK).splitlines():
@@ -124,18 +124,18 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(LEFT_OUT)}
 
 
-def locked(root: Path, commit: str) -> Stages:
+def locked(root: Path, commit: str) -> LockedStages:
     """What a commit's `dvc.lock` says."""
     return stages(git(root, "show", f"{commit}:{LOCK}").encode())
 
 
-def stages(content: bytes) -> Stages:
+def stages(content: bytes) -> LockedStages:
     """The entries of a `dvc.lock`, by name."""
-    found: Stages = read_yaml(content, LOCK, len(content))["stages"]
+    found: LockedStages = read_yaml(content, LOCK, len(content))["stages"]
     return found
 
 
-def inputs(lock: Stages, name: str) -> object:
+def inputs(lock: LockedStages, name: str) -> object:
     """A stage's command, params and dependencies, without what other stages make."""
     stage = lock.get(name, {})
     made = [path for other in lock for path in outputs(lock, other)]
@@ -147,7 +147,7 @@ def inputs(lock: Stages, name: str) -> object:
     return stage.get("cmd"), stage.get("params"), read
 
 
-def outputs(lock: Stages, name: str) -> dict[str, str]:
+def outputs(lock: LockedStages, name: str) -> dict[str, str]:
     """The MD5 of each file or folder that a stage makes."""
     return {one["path"]: one["md5"] for one in lock.get(name, {}).get("outs", [])}
 

@@ -29,7 +29,7 @@ from lab.evidence.snapshots import Committed, Snapshot, WorkingTree, model_param
 from lab.evidence.staleness import stage_changes, staleness
 from lab.evidence.text import all_bounded, bounded
 from lab.results.schema import ModelResults
-from lab.results.storage import RESULTS
+from lab.results.storage import MODEL_RESULTS
 
 DESCRIBED_PACKAGES = ("python", "torch")
 MAX_STAGES = 1_000
@@ -187,7 +187,7 @@ def _models(candidate: RevisionResults, baseline: RevisionResults, stale: Reason
 def _model(
     name: str, old: str, candidate: RevisionResults, baseline: RevisionResults, stale: Reasons
 ) -> Model:
-    written = f"{RESULTS.as_posix()}/{name}.json"
+    written = f"{MODEL_RESULTS.as_posix()}/{name}.json"
     own = {
         stage: reasons
         for stage, reasons in stale.items()

@@ -17,7 +17,7 @@ from lab.evidence.schema import Curve, DataSummary, ModelSide, SeedScores
 from lab.evidence.snapshots import Snapshot, model_params
 from lab.evidence.text import bounded
 from lab.results.schema import ModelResults, ScoreSpreads
-from lab.results.storage import CURVES, RESULTS
+from lab.results.storage import CURVES, MODEL_RESULTS
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def read_results(snapshot: Snapshot, stages: Mapping[str, Stage]) -> RevisionRes
     sides: dict[str, ModelSide] = {}
     faults: dict[str, str] = {}
     for name in names:
-        path = f"{RESULTS.as_posix()}/{name}.json"
+        path = f"{MODEL_RESULTS.as_posix()}/{name}.json"
         try:
             run = ModelResults.model_validate_json(_present(snapshot.read(path)))
             sides[name], runs[name] = _side(snapshot, name, run), run
@@ -91,7 +91,7 @@ def _side(snapshot: Snapshot, name: str, run: ModelResults) -> ModelSide:
         test=_scores(run.test),
         confusion=run.confusion,
         curve=_curve(snapshot.read(f"{CURVES.as_posix()}/{name}.csv")),
-        cost=cost_of(snapshot.read(f"{RESULTS.as_posix()}/{name}.json") or b"", name),
+        cost=cost_of(snapshot.read(f"{MODEL_RESULTS.as_posix()}/{name}.json") or b"", name),
     )
 
 

@@ -16,7 +16,7 @@ from lab.evidence.changes import ValueChange, value_changes
 
 Stages = Mapping[str, Stage]
 
-RESULTS = ("metrics/runs/", "metrics/dataset.json")  # the files a report is made of
+REPORTED = ("metrics/runs/", "metrics/dataset.json")  # the files a report is made of
 FOLDER_HASH = re.compile(r"[0-9a-f]{32}\.dir")
 MAX_FILES = 5  # of a folder that changed, by name
 
@@ -26,7 +26,7 @@ def result_stages(stages: Stages) -> set[str]:
     wanted = {
         name
         for name, stage in stages.items()
-        if any(path.startswith(RESULTS) for path in stage.outputs)
+        if any(path.startswith(REPORTED) for path in stage.outputs)
     }
     queue = deque(wanted)
     while queue:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.base.errors import LabError
 from lab.base.params import Params
 from lab.data.splits import Prepared
-from lab.parallel.work import TRIES, Done, OnEpoch, Outcome, Stack, prepared, train
+from lab.parallel.work import TRIES, Done, Outcome, ShowEpoch, Stack, prepared, train
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("lab", "task")
@@ -31,7 +31,7 @@ def connect(address: str) -> None:
 
 
 def on_cluster(
-    tree: Params, stacks: Sequence[Stack], gpus_per_stack: float, on_epoch: OnEpoch
+    tree: Params, stacks: Sequence[Stack], gpus_per_stack: float, on_epoch: ShowEpoch
 ) -> Generator[Outcome]:
     """Yields stacks as they finish; Ray starts those of killed processes and lost nodes again.
 

@@ -20,7 +20,7 @@ from multiprocessing.context import BaseContext
 
 from lab.base.params import Params
 from lab.data.description import DESCRIPTION, read_description
-from lab.parallel.work import TRIES, Done, OnEpoch, Outcome, Stack, prepared, train
+from lab.parallel.work import TRIES, Done, Outcome, ShowEpoch, Stack, prepared, train
 from lab.training.outcome import Epoch
 
 # What a killed process raises here: a worker, or the one that it would be forked from.
@@ -44,7 +44,7 @@ def warm_up() -> None:
 
 
 def on_this_machine(
-    tree: Params, stacks: Sequence[Stack], workers: int, on_epoch: OnEpoch
+    tree: Params, stacks: Sequence[Stack], workers: int, on_epoch: ShowEpoch
 ) -> Generator[Outcome]:
     """Yields stacks as they finish.
 
@@ -64,7 +64,7 @@ def on_this_machine(
 
 
 def _pool(
-    tree: Params, stacks: Sequence[Stack], workers: int, on_epoch: OnEpoch
+    tree: Params, stacks: Sequence[Stack], workers: int, on_epoch: ShowEpoch
 ) -> Generator[Outcome]:
     """Yields stacks as they finish; ends early when a process is killed."""
     started = context()
@@ -118,7 +118,7 @@ def _train_here(tree: Params, stack: Stack) -> Done:
     return train(tree, stack, prepared(), report, read_description(DESCRIPTION))
 
 
-def _listen(epochs: Connection, stacks: Sequence[Stack], on_epoch: OnEpoch) -> None:
+def _listen(epochs: Connection, stacks: Sequence[Stack], on_epoch: ShowEpoch) -> None:
     seeds = {(stack.model, stack.seeds[0]): stack.seeds for stack in stacks}
     with contextlib.suppress(EOFError, OSError):
         while True:

@@ -15,7 +15,7 @@ from lab.training.outcome import Epoch, Trained
 TRIES = 3  # of a stack whose process is killed
 
 Seeds = tuple[int, ...]
-OnEpoch = Callable[[str, Seeds, int, float], None]  # model, seeds, epoch, validation accuracy
+ShowEpoch = Callable[[str, Seeds, int, float], None]  # model, seeds, epoch, validation accuracy
 
 
 @dataclass(frozen=True)

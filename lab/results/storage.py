@@ -12,7 +12,7 @@ from lab.base.files import read_bytes, write_json, write_text
 from lab.base.records import first_problem
 from lab.results.schema import CurvePoint, ModelResults
 
-RESULTS = Path("metrics/runs")
+MODEL_RESULTS = Path("metrics/runs")
 CURVES = Path("metrics/curves")
 TRAINED = Path("models/runs")  # weights and predictions, kept by DVC
 
@@ -21,7 +21,7 @@ MAX_RESULTS_BYTES = 20 * 2**20  # a thousand seeds have 200 kB
 
 def tracked(model: str) -> tuple[Path, Path]:
     """The files of one trained model that git tracks: its results and its learning curve."""
-    return RESULTS / f"{model}.json", CURVES / f"{model}.csv"
+    return MODEL_RESULTS / f"{model}.json", CURVES / f"{model}.csv"
 
 
 def write(results: ModelResults, curve: Sequence[CurvePoint]) -> None:

@@ -27,7 +27,7 @@ from lab.tracking.server import Server, pages
 
 RUN_TAG = "local_run_id"
 TREE_TAG = "local_tree_id"
-Point = tuple[str, int, int, str]  # metric, step, time in ms, value as Python writes it
+TimedPoint = tuple[str, int, int, str]  # metric, step, time in ms, value as Python writes it
 
 
 @dataclasses.dataclass
@@ -36,7 +36,7 @@ class _Copy:
 
     server_id: str = ""
     artifact_uri: str = ""
-    points: collections.Counter[Point] = dataclasses.field(default_factory=collections.Counter)
+    points: collections.Counter[TimedPoint] = dataclasses.field(default_factory=collections.Counter)
     params: dict[str, str] = dataclasses.field(default_factory=dict)
     tags: dict[str, str] = dataclasses.field(default_factory=dict)
     files: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)  # size, time
@@ -243,7 +243,7 @@ def _all_of(pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], None]]) -> No
         raise failures[0]
 
 
-def _points(client: MlflowClient, run_id: str, names: Iterable[str]) -> Iterator[Point]:
+def _points(client: MlflowClient, run_id: str, names: Iterable[str]) -> Iterator[TimedPoint]:
     for name in names:
         for metric in client.get_metric_history(run_id, name):
             # As text, NaN equals NaN.

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from lab.base.script import is_debugging
 from lab.tracking.destination import quiet_mlflow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -272,7 +273,7 @@ def _start_process() -> "subprocess.Popen[bytes] | None":
             [sys.executable, "-m", "lab.tracking.writer", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None if os.environ.get("LAB_DEBUG") else subprocess.DEVNULL,
+            stderr=None if is_debugging() else subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": path, **quiet_mlflow()},
             start_new_session=True,  # Ctrl-C ends the script, which then ends the run properly
         )

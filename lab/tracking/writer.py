@@ -16,6 +16,7 @@ import traceback
 from typing import Any, BinaryIO
 
 from lab.base.errors import LabError, shortened
+from lab.base.script import is_debugging
 from lab.tracking.destination import local_store, server_url
 from lab.tracking.recording import MIRROR_PATIENCE, NOT_RECORDED
 from lab.tracking.sender import Live
@@ -130,7 +131,7 @@ def main() -> None:
     try:
         Writer(_server_url(), int(sys.argv[1])).run(inbox)
     except Exception as error:
-        if os.environ.get("LAB_DEBUG"):
+        if is_debugging():
             traceback.print_exc()
         text = shortened(str(error), 200) or type(error).__name__
         report(line=NOT_RECORDED.format(f"MLflow's local store: {text}"))

@@ -68,7 +68,7 @@ def contents(folder):
 
 
 def test_what_is_written_is_what_is_read(written):
-    assert storage.read(storage.RESULTS / "small.json") == written
+    assert storage.read(storage.MODEL_RESULTS / "small.json") == written
     assert written.test.accuracy == Spread(mean=0.875, sd=0.125 * 2**0.5, per_seed=[0.75, 1.0])
     assert [row[:3] for row in written.confusion[:3]] == [[2, 0, 0], [0, 2, 0], [1, 0, 3]]
     # Right 7 of 8 times at confidence 0.9: seed 7 is off by 0.15, seed 9 by 0.1.
@@ -139,7 +139,7 @@ def test_the_exported_seed_loads_into_plain_torch(written, trained, tmp_path):
     ],
 )
 def test_results_of_another_schema_are_refused_in_one_line(written, change, problem):
-    path = storage.RESULTS / "small.json"
+    path = storage.MODEL_RESULTS / "small.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
 
     with pytest.raises(DataError) as caught:
@@ -205,7 +205,7 @@ def test_a_flipped_bit_of_the_weights_is_noticed(written, tmp_path):
 def test_what_is_absent_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for read in (
-        lambda: storage.read(storage.RESULTS / "small.json"),
+        lambda: storage.read(storage.MODEL_RESULTS / "small.json"),
         lambda: read_predictions(storage.TRAINED / "small" / "predictions.npz"),
         lambda: weights.export_seed(tmp_path / "best", "small", 9, MODEL),
     ):
