@@ -1,9 +1,11 @@
 """MLflow's client for the configured server, and what its failures mean."""
 
+import contextlib
 import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -32,6 +34,7 @@ FIXED = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_POOL_MAXSIZE": "32"}
+DATASET_TRIES, DATASET_PAUSE = 3, 0.5  # to say what a run was trained on; seconds between tries
 _STATUS = re.compile(r"error code (\d{3}) !=|too many (\d{3}) error responses")
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -85,16 +88,9 @@ class Server:
     def log_datasets(self, run_id: str, datasets: "list[DatasetInput]") -> None:
         """Says what a run was trained on."""
         known = repr([dataset.to_dictionary() for dataset in datasets])
-        if known in self._datasets:
-            self.ask(self.client.log_inputs, run_id, datasets)
-            return
-        # Two runs that bring the same new data set at once: MLflow 3.17 answers one of them 400
-        # (a unique constraint fails). The lock is for this process, the second try for others.
-        with self._new_dataset:
-            try:
-                self.ask(self.client.log_inputs, run_id, datasets)
-            except RejectedError:
-                self.ask(self.client.log_inputs, run_id, datasets)
+        is_new = known not in self._datasets
+        with self._new_dataset if is_new else contextlib.nullcontext():  # so that one try will do
+            self.ask(log_datasets, self.client, run_id, datasets)
             self._datasets.add(known)
 
 
@@ -103,6 +99,23 @@ def experiment_id(client: MlflowClient, artifacts: str | None = None) -> str:
     if found := client.get_experiment_by_name(EXPERIMENT):
         return str(found.experiment_id)
     return str(client.create_experiment(EXPERIMENT, artifacts, EXPERIMENT_TAGS))
+
+
+def log_datasets(client: MlflowClient, run_id: str, datasets: "list[DatasetInput]") -> None:
+    """Says what a run was trained on.
+
+    Of two processes at once that bring a store the same new data set, or a run the same one, MLflow
+    3.17 refuses one (a unique constraint fails); the next try finds it there. The other may also be
+    a request that a killed sender left under way.
+    """
+    for left in reversed(range(DATASET_TRIES)):
+        try:
+            return client.log_inputs(run_id, datasets)
+        except MlflowException as error:
+            if error.error_code != "BAD_REQUEST" or not left:
+                raise
+            time.sleep(DATASET_PAUSE)
+    return None
 
 
 def pages(client: MlflowClient, experiment: str, query: str = "") -> "Iterator[Run]":

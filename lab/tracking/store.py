@@ -14,7 +14,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 
 from lab.base.files import replacing
 from lab.tracking.sent import ARTIFACTS, PARENT_TAG, RECORDING_TAG
-from lab.tracking.server import experiment_id, pages
+from lab.tracking.server import experiment_id, log_datasets, pages
 
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 FINGERPRINT_TAG = "fingerprint"
@@ -106,7 +106,7 @@ class Store:
         changed = [RunTag(*tag) for tag in tags.items() if there.data.tags.get(tag[0]) != tag[1]]
         self.client.log_batch(run_id, params=params, tags=changed)
         if run["dataset"] and not (there.inputs and there.inputs.dataset_inputs):
-            self.client.log_inputs(run_id, datasets=[_dataset_input(run["dataset"])])
+            log_datasets(self.client, run_id, [_dataset_input(run["dataset"])])
         return run_id
 
     def metrics(

@@ -1,10 +1,14 @@
+import os
+
 import pytest
 import requests
+from mlflow.entities import Dataset, DatasetInput
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND, PERMISSION_DENIED
 
+from lab.tracking import server
 from lab.tracking.destination import DeniedError, RejectedError, UnreachableError
-from lab.tracking.server import meaning
+from lab.tracking.server import Server, meaning
 
 
 def of_client(status: int, code: int) -> MlflowException:
@@ -66,3 +70,47 @@ def test_no_login_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     message = "not for Basic dXNlcjpodXNo, which is hush"
     error = RestException({"error_code": "BAD_REQUEST", "message": message})
     assert str(meaning(error, "h")) == "h answers 400: BAD_REQUEST: not for *** which is ***"
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server that nobody asks, and no pause between tries."""
+    monkeypatch.setattr(server, "DATASET_PAUSE", 0.0)
+    monkeypatch.setattr("os.environ", {**os.environ})
+    url = "http://127.0.0.1:9"
+    return Server(url, {"MLFLOW_TRACKING_URI": url})
+
+
+class Refusing:
+    """In place of `log_inputs`: refuses so often, as MLflow does when another request was first."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.calls = 0
+
+    def __call__(self, run_id: str, datasets: list[DatasetInput]) -> None:
+        self.calls += 1
+        if self.calls <= self.times:
+            raise RestException({"error_code": "BAD_REQUEST", "message": "UNIQUE constraint"})
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_data_set_that_another_request_brings_meanwhile_is_there(
+    there: Server, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    datasets = [DatasetInput(Dataset("MNIST", "a", "local", "{}"), [])]
+    if is_known:
+        monkeypatch.setattr(there.client, "log_inputs", Refusing(0))
+        there.log_datasets("another run", datasets)
+    refusing = Refusing(1)
+    monkeypatch.setattr(there.client, "log_inputs", refusing)
+    there.log_datasets("run", datasets)
+    assert refusing.calls == 2
+
+
+def test_a_data_set_that_is_refused_for_good_is_reported(
+    there: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(there.client, "log_inputs", Refusing(99))
+    with pytest.raises(RejectedError, match="UNIQUE constraint"):
+        there.log_datasets("run", [DatasetInput(Dataset("MNIST", "a", "local", "{}"), [])])
