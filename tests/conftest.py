@@ -1,5 +1,6 @@
 """Fixtures that more than one test file needs."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,11 @@ def small(raw_mnist: Path) -> dict[str, bytes]:
         TEST_IMAGES: head(raw_mnist / TEST_IMAGES, 3, SMALL_TEST),
         TEST_LABELS: head(raw_mnist / TEST_LABELS, 1, SMALL_TEST),
     }
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl-C reach what tests start, also where it is ignored: under nohup, or after a &."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
