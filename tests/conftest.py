@@ -1,6 +1,8 @@
 """Fixtures that more than one test file needs."""
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,20 @@ def raw_mnist(shared: Path) -> Path:
     with FileLock(shared / "raw_mnist.lock"):
         sources.fetch("MNIST", shared / "raw_mnist", print)
     return shared / "raw_mnist" / "MNIST"
+
+
+@pytest.fixture(scope="session")
+def empty_store(shared: Path) -> Path:
+    """A database with MLflow's tables, which take seconds to create; copy it to `mlflow.db`."""
+    file = shared / "mlflow.db"
+    with FileLock(shared / "mlflow.lock"):
+        if not file.is_file():
+            code = "import mlflow; mlflow.MlflowClient('sqlite:///made.db').search_experiments()"
+            subprocess.run(
+                [sys.executable, "-c", code], cwd=shared, capture_output=True, check=True
+            )
+            (shared / "made.db").rename(file)
+    return file
 
 
 @pytest.fixture(scope="session")

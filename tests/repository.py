@@ -29,10 +29,11 @@ class Repository:
         }  # fmt: skip
 
     @classmethod
-    def created(cls, folder: Path, params: str, raw_mnist: Path) -> "Repository":
-        """The code with other params and the raw images, committed; nothing has run."""
+    def created(cls, folder: Path, params: str, raw_mnist: Path, store: Path) -> "Repository":
+        """The code with other params, raw images and an empty store, committed; nothing has run."""
         copy_of_the_code(folder)
         shutil.copytree(raw_mnist, folder / "data" / "raw" / "MNIST")
+        shutil.copy(store, folder / "mlflow.db")
         (folder / "params.yaml").write_text(params)
         repository = cls(folder)
         repository.run("git", "init", "-q", "-b", "main")

@@ -21,13 +21,13 @@ PATIENCE_SECONDS = 600  # for what takes seconds: it ends what hangs, on the slo
 SMALL = """\
 dataset:
   name: MNIST
-  validation_size: 500
+  validation_size: 50000
   split_seed: 0
 train:
   seeds: [0, 1, 2]
   seeds_per_stack: 2
   epochs: 1
-  batch_size: 500
+  batch_size: 100
   precision: float32
 models:
   relu_8:

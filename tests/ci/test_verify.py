@@ -57,9 +57,9 @@ def without_cml():
     """In place of the folder's, which leaves no program on PATH; this needs git and DVC."""
 
 
-@pytest.fixture
-def project(tmp_path) -> Project:
-    made = begun(tmp_path / "project")
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Project:
+    made = begun(tmp_path_factory.mktemp("finished") / "project")
     made.write("dvc.yaml", PIPELINE)
     made.write("stage.py", STAGE)
     made.write("hidden.py", "FACTOR = 2\n")
@@ -68,6 +68,12 @@ def project(tmp_path) -> Project:
     made.run("dvc", "init", "--quiet")
     made.repro()
     return made
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Project:
+    """A copy for one test, to do with it what it likes."""
+    return Project(shutil.copytree(finished.folder, tmp_path / "project"))
 
 
 def begun(folder: Path) -> Project:

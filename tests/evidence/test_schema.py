@@ -5,6 +5,7 @@ import os
 import random
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from evidences import evidence, flips, image, model, shifted, side
@@ -212,7 +213,12 @@ def check_html(text: str) -> None:
     assert reader.open == []
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+def first_alone(count: int) -> list[Any]:
+    """The numbers below `count`, of which only the first is for the default run."""
+    return [0, *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, count))]
+
+
+@pytest.mark.parametrize("part", first_alone(PARTS))
 def test_mutated_evidence_is_refused_in_one_line_or_shown_as_text(part):
     chance = random.Random(part)
     shown = 0
@@ -235,7 +241,7 @@ def test_mutated_evidence_is_refused_in_one_line_or_shown_as_text(part):
     assert shown > CASES // PARTS // 4  # the mutations are not all refused
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first_alone(4))
 def test_what_is_drawn_and_written_stays_in_the_output_folder(seed, tmp_path):
     chance = random.Random(f"drawn {seed}")
     usual = [f"{name}{kind}.png" for name in ("differences", "curves", "confusion", "images")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,13 +31,13 @@ MODEL = (
 )
 SMALL = f"""\
 dataset: {{name: MNIST, validation_size: 100, split_seed: 0}}
-train: {{seeds: [0, 1, 2], seeds_per_stack: 2, epochs: 20, batch_size: 32, precision: bfloat16}}
+train: {{seeds: [0, 1, 2], seeds_per_stack: 2, epochs: 10, batch_size: 32, precision: bfloat16}}
 models:
   first: {MODEL}
   second: {MODEL.replace("[8]", "[4]")}
 compare: {{margin: 0.001}}
 """
-LONG = SMALL.replace("epochs: 20", "epochs: 10000")  # an hour
+LONG = SMALL.replace("epochs: 10", "epochs: 10000")  # an hour
 PROMPT_SECONDS = 60  # two on a quiet machine; nobody has waited for LONG
 
 pytestmark = [
@@ -94,15 +95,16 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Project:
+def trained(tmp_path_factory, empty_store) -> Project:
     """A project whose models train_parallel.py has trained from nothing."""
     project = Project(tmp_path_factory.mktemp("parallel") / "project")
     copy_of_the_code(project.folder)
     project.params(SMALL)
-    data = Prepared(train=images(6000, 0), validation=images(100, 1), test=images(100, 2))
+    data = Prepared(train=images(3000, 0), validation=images(100, 1), test=images(100, 2))
     save_prepared(data, project.folder / PREPARED)
     write_description(describe_data("MNIST", 0, data), project.folder / DESCRIPTION)
     (project.folder / "data/raw").mkdir()
+    shutil.copy(empty_store, project.folder / "mlflow.db")
     project.run("git", "init", "-q")
     project.run("dvc", "commit", "-q", "-f", "prepare")
     project.first_output = project.train()  # type: ignore[attr-defined]
@@ -124,7 +126,7 @@ def project(trained) -> Iterator[Project]:
 def test_it_trains_everything_and_dvc_has_nothing_left_to_train(trained):
     output = trained.first_output
 
-    assert output.count("epoch 20, seeds 0, 1: validation accuracy") == 2
+    assert output.count("epoch 10, seeds 0, 1: validation accuracy") == 2
     assert "first: test accuracy" in output
     assert "second: test accuracy" in output
     assert "first - second: " in output or "second - first: " in output
@@ -239,7 +241,7 @@ def test_a_killed_worker_is_replaced_and_changes_no_byte(project):
 
 @pytest.mark.slow
 def test_a_worker_that_keeps_dying_is_named_and_the_rest_is_kept(project):
-    project.params(SMALL.replace("epochs: 20", "epochs: 19"))
+    project.params(SMALL.replace("epochs: 10", "epochs: 9"))
     process = project.start()
     wait_for(process, "first: test accuracy")
     while process.poll() is None:
@@ -351,7 +353,7 @@ def test_a_cluster_of_two_nodes_writes_the_same_bytes(project, cluster):
 
 @pytest.mark.cluster
 def test_stacks_of_a_lost_node_are_trained_on_the_others(project, cluster):
-    project.params(SMALL.replace("epochs: 20", "epochs: 100"))
+    project.params(SMALL.replace("epochs: 10", "epochs: 100"))
     project.train("--force")
     expected = project.written()
     project.environment.update(cluster)
@@ -372,7 +374,7 @@ def test_stacks_of_a_lost_node_are_trained_on_the_others(project, cluster):
 
 @pytest.mark.cluster
 def test_ctrl_c_leaves_no_training_on_the_cluster(project, cluster):
-    project.params(SMALL.replace("epochs: 20", "epochs: 2000"))
+    project.params(SMALL.replace("epochs: 10", "epochs: 1000"))
     project.environment.update(cluster)
     process = project.start("--force", "--address", cluster["address"])
     while not training_on_ray():

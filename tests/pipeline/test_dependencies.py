@@ -118,14 +118,15 @@ def test_another_network_trains_its_own_models_and_no_other(repository: Reposito
     assert repository.stale() == []
 
     repository.edit("compare:", OTHER)
-    assert repository.repro() == ["train@other_4", "compare"]
+    assert repository.stale() == ["train@other_4", "compare"]
+    repository.dvc("repro", "train@other_4")
     first, other = (
         repository.json(f"metrics/runs/{name}.json") for name in ("linear_4", "other_4")
     )
     assert other["test"] == first["test"]
 
     edit_docstring(networks / "other.py")
-    assert repository.stale() == ["train@other_4"]
+    assert repository.stale() == ["train@other_4", "compare"]
 
 
 OTHER = """\

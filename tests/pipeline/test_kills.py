@@ -4,20 +4,20 @@ import shutil
 
 import pytest
 
-slow = pytest.mark.slow  # one of the four stays in the default run
 
-
+# Shorter: tests/training/test_checkpoints.py, and the killed scripts of tests/tracking.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "when"),
     [
         ("dvc repro", "relu_8: epoch 2,"),
-        pytest.param("dvc repro", "relu_8: test accuracy", marks=slow),
-        pytest.param("python train_parallel.py", "relu_8: epoch 2,", marks=slow),
-        pytest.param("python train_parallel.py", "relu_8: test accuracy", marks=slow),
+        ("dvc repro", "relu_8: test accuracy"),
+        ("python train_parallel.py", "relu_8: epoch 2,"),
+        ("python train_parallel.py", "relu_8: test accuracy"),
     ],
 )
 def test_a_killed_training_goes_on_to_the_same_bytes_in_the_same_runs(repository, command, when):
-    repository.edit("epochs: 1", "epochs: 6")
+    repository.edit("epochs: 1", "epochs: 8")
     repository.dvc("repro", "train@relu_8")
     results = repository.folder / "metrics/runs/relu_8.json"
     expected = results.read_bytes()

@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -120,8 +121,9 @@ def script(action: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_store, "mlflow.db")
     return tmp_path
 
 
@@ -266,7 +268,7 @@ def test_a_process_that_is_killed_again_and_again_is_reported(folder: Path) -> N
     "damage",
     [
         lambda: Path("mlflow.db").write_bytes(b"not a database" * 100),
-        lambda: Path("mlflow.db").mkdir(),
+        lambda: Path("mlflow.db").unlink() or Path("mlflow.db").mkdir(),
         lambda: Path("mlruns").write_text("not a folder"),
     ],
 )
