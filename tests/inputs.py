@@ -81,7 +81,7 @@ TEXTS = [
 ]  # fmt: skip
 
 
-def spoilt(chance: Chance, content: bytes) -> bytes:
+def corrupted(chance: Chance, content: bytes) -> bytes:
     """Some bytes with one to four of the usual damages."""
     data = bytearray(content)
     for _ in range(chance.choice([1, 1, 1, 2, 4])):
@@ -176,12 +176,12 @@ def json_bytes(chance: Chance, tree: Any) -> bytes:
         content = content.replace(b"{", b'{"schema_version": 1, "seeds": [], ', 1)  # keys twice
     if chance.random() < 0.1:
         content = b"[" * chance.choice([10, 500, 100_000]) + content
-    return spoilt(chance, content) if chance.random() < 0.2 else content
+    return corrupted(chance, content) if chance.random() < 0.2 else content
 
 
-def json_spoilt(chance: Chance, content: bytes) -> bytes:
+def json_corrupted(chance: Chance, content: bytes) -> bytes:
     if chance.random() < 0.4:
-        return spoilt(chance, content)
+        return corrupted(chance, content)
     return json_bytes(chance, changed(chance, json.loads(content)))
 
 
@@ -212,7 +212,7 @@ def yaml_spoilt(chance: Chance, content: bytes) -> bytes:
     text = content.decode()
     kind = chance.random()
     if kind < 0.25:
-        return spoilt(chance, content)
+        return corrupted(chance, content)
     if kind < 0.27:
         unit = chance.choice(
             [*SNIPPETS[-12:], "[", "{a: ", "- ", "? ", "a:\n ", "k: 1\n", "#", "\n", "'x'"]
@@ -260,7 +260,7 @@ def make_pipeline(chance: Chance) -> None:
     name = chance.choice(names)
     Path(name).write_bytes(
         yaml_spoilt(chance, VALID[name])
-        if name.endswith((".yaml", ".lock")) else spoilt(chance, VALID[name])
+        if name.endswith((".yaml", ".lock")) else corrupted(chance, VALID[name])
     )  # fmt: skip
 
 
@@ -313,10 +313,10 @@ def make_idx(chance: Chance) -> None:
         number = chance.choice([0, 1, 27, 29, 2**16, 2**31, 2**32 - 1, chance.getrandbits(32)])
         content[at : at + 4] = struct.pack(">I", number)
     else:
-        content = bytearray(spoilt(chance, bytes(content)))
+        content = bytearray(corrupted(chance, bytes(content)))
     if chance.random() < 0.3:
         packed = sources.GZIP_MAGIC + zlib.compress(content, wbits=31)[2:]
-        content = bytearray(spoilt(chance, packed) if chance.random() < 0.7 else packed)
+        content = bytearray(corrupted(chance, packed) if chance.random() < 0.7 else packed)
     Path(name).write_bytes(content)
 
 
@@ -372,7 +372,7 @@ def make_prepared(chance: Chance) -> None:
     name = f"{PREPARED}/{chance.choice(splits.SPLITS)}_{chance.choice(['images', 'labels'])}.npy"
     content = VALID[name]
     Path(name).write_bytes(
-        spoilt(chance, content) if chance.random() < 0.5 else npy(chance, content[128:])
+        corrupted(chance, content) if chance.random() < 0.5 else npy(chance, content[128:])
     )
 
 
@@ -389,7 +389,7 @@ def make_weights(chance: Chance) -> None:
     (length,) = struct.unpack("<Q", content[:8])
     header, body = json.loads(content[8 : 8 + length]), content[8 + length :]
     if chance.random() < 0.3:
-        Path(name).write_bytes(spoilt(chance, content))
+        Path(name).write_bytes(corrupted(chance, content))
         return
     tensor = header[chance.choice([key for key in header if key != "__metadata__"])]
     match chance.randrange(6):
@@ -431,7 +431,7 @@ def make_predictions(chance: Chance) -> None:
     name = f"{TRAINED}/{MODEL}/predictions.npz"
     Path("dvc.lock").write_bytes(b"")  # takes long to read
     if chance.random() < 0.3:
-        Path(name).write_bytes(spoilt(chance, VALID[name]))
+        Path(name).write_bytes(corrupted(chance, VALID[name]))
         return
     with zipfile.ZipFile(io.BytesIO(VALID[name])) as archive:
         members = {one: archive.read(one) for one in archive.namelist()}
@@ -440,7 +440,7 @@ def make_predictions(chance: Chance) -> None:
         case 0:
             members[victim] = npy(chance, members[victim][128:])
         case 1:
-            members[victim] = spoilt(chance, members[victim])
+            members[victim] = corrupted(chance, members[victim])
         case 2:
             members[chance.choice(["../../escaped.npy", "/tmp/escaped.npy", "x", "."])] = b"x"
         case 3:
@@ -478,8 +478,8 @@ def make_results(chance: Chance) -> None:
     run = f"{MODEL_RESULTS}/{MODEL}.json"
     name = chance.choice([run, run, run, str(DESCRIPTION), f"{CURVES}/{MODEL}.csv", COST])
     Path("dvc.lock").write_bytes(b"")  # takes long to read
-    spoil = spoilt if name.endswith(".csv") else json_spoilt
-    Path(name).write_bytes(spoil(chance, VALID[name]))
+    corrupt = corrupted if name.endswith(".csv") else json_corrupted
+    Path(name).write_bytes(corrupt(chance, VALID[name]))
 
 
 COST = f"report/costs/{MODEL}.json"
@@ -506,7 +506,7 @@ def make_cache(chance: Chance) -> None:
     entries = [{"md5": "a" * 32, "relpath": "predictions.npz"}, {"md5": "b" * 32, "relpath": "x"}]
     path = Path(".dvc/cache/files/md5/dd/d.dir")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(json_spoilt(chance, json.dumps(entries).encode()))
+    path.write_bytes(json_corrupted(chance, json.dumps(entries).encode()))
 
 
 def read_cache() -> None:
@@ -528,7 +528,7 @@ def make_artifact(chance: Chance) -> None:
             chance.choice(["report.json"] * 8 + ["../report.json", "/report.json"]), content
         )
     Path("report.zip").write_bytes(
-        spoilt(chance, file.getvalue()) if chance.random() < 0.8 else file.getvalue()
+        corrupted(chance, file.getvalue()) if chance.random() < 0.8 else file.getvalue()
     )
 
 
@@ -740,5 +740,5 @@ if __name__ == "__main__":
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     os.environ["DVC_SITE_CACHE_DIR"] = str(Path("dvc").absolute())
     if any(Path().iterdir()):
-        sys.exit("it writes spoilt files into the working directory: start it in an empty one")
+        sys.exit("it writes corrupted files into the working directory: start it in an empty one")
     print(json.dumps(read_all(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))

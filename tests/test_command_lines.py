@@ -1,4 +1,4 @@
-"""Programs told nonsense, by arguments, environment and git: one line, exit 2, nothing written."""
+"""Programs given nonsense by arguments, environment and git: one line, exit 2, nothing written."""
 
 import json
 import os
@@ -82,7 +82,7 @@ def folder(tmp_path) -> Path:
     ],
     ids=lambda value: str(value)[:40].encode("ascii", "replace").decode(),
 )  # fmt: skip
-def test_nonsense_is_told_in_one_line(folder, arguments, environment, said):
+def test_nonsense_is_refused_in_one_line(folder, arguments, environment, said):
     before = sorted(folder.rglob("*"))
     done = run(folder, *arguments, **environment)
 
@@ -160,10 +160,10 @@ def emptied(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("spoil", [corrupt_head, bare, emptied])
-def test_a_repository_that_cannot_be_read_is_told(history, spoil):
+@pytest.mark.parametrize("corrupt", [corrupt_head, bare, emptied])
+def test_a_repository_that_cannot_be_read_is_reported(history, corrupt):
     with pytest.raises(LabError) as caught:
-        seen(spoil(history))
+        seen(corrupt(history))
     assert is_one_line(str(caught.value))
 
 
@@ -196,6 +196,6 @@ def odd_names(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("spoil", [locked, conflicted, linked, with_submodule, odd_names])
-def test_a_repository_in_an_odd_state_is_read(history, spoil):
-    assert "params.yaml" in seen(spoil(history))
+@pytest.mark.parametrize("corrupt", [locked, conflicted, linked, with_submodule, odd_names])
+def test_a_repository_in_an_odd_state_is_read(history, corrupt):
+    assert "params.yaml" in seen(corrupt(history))

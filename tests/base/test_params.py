@@ -98,7 +98,7 @@ def test_the_repositorys_own_params_are_valid():
                                     "but got ':'; fix that line"),
     ],
 )  # fmt: skip
-def test_each_slip_is_told_in_one_line(old, new, message):
+def test_each_slip_is_reported_in_one_line(old, new, message):
     assert refusal(old, new) == message
 
 
@@ -121,7 +121,7 @@ def test_numbers_are_read_as_dvc_reads_them():
     assert params.parse(text.encode(), "p").models["relu_128"].learning_rate == 0.001
 
 
-def test_an_unknown_model_is_told_with_the_known_ones():
+def test_an_unknown_model_is_reported_with_the_known_ones():
     tree = params.parse(DEFAULTS.encode(), "params.yaml")
 
     with pytest.raises(ParamsError, match=r"unknown model; got 'resnet'; use one of relu_128, lin"):
@@ -137,7 +137,7 @@ def test_what_is_not_params_at_all_is_refused(content):
         params.parse(content, "params.yaml")
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(ParamsError, match=r"no such file; run from the repository's root"):
         params.load(tmp_path / "params.yaml")
 

@@ -10,7 +10,7 @@ from support import SMALL, copy_of_the_code, run_in
 from lab.base.errors import LabError
 from lab.ci.verify import environment, verify
 
-# Two stages whose number hangs on a module that DVC is not told of, and on the processor.
+# Two stages whose number hangs on a module that DVC does not know of, and on the processor.
 PIPELINE = """\
 stages:
   first: {cmd: python stage.py first, deps: [stage.py], params: [first],
@@ -105,7 +105,7 @@ def test_a_change_that_alters_no_byte_passes_on_every_processor(project, process
 
 
 @pytest.mark.parametrize("processor", ["0", "0.5"])
-def test_a_byte_that_depends_on_what_dvc_is_not_told_of_is_found(project, processor, monkeypatch):
+def test_a_byte_that_depends_on_what_dvc_does_not_know_of_is_found(project, processor, monkeypatch):
     results = project.run("git", "rev-parse", "HEAD").strip()
     project.write("hidden.py", "FACTOR = 4\n")
     project.commit("A number that is no dependency")

@@ -84,7 +84,7 @@ class Checkout:
         )
 
     def refusal(self, before: Callable[[], None] | None = None) -> str:
-        """Runs, expects the one line of an error a user can mend, and returns it."""
+        """Runs, expects the one line of an error a user can fix, and returns it."""
         code, _, errors = self.run(before)
         assert code == 2, errors
         assert errors.startswith("prepare.py: ")

@@ -53,9 +53,9 @@ def test_one_flipped_bit_is_noticed(prepared: Path, small: dict[str, bytes], nam
     content[-1] ^= 1
     path.write_bytes(content)
 
-    with pytest.raises(DataError, match=f"{name.partition('_')[0]}_.*SHA-256 must be ") as told:
+    with pytest.raises(DataError, match=f"{name.partition('_')[0]}_.*SHA-256 must be ") as reported:
         description.verify(storage.load_prepared(prepared), described)
-    assert str(told.value).endswith("run `dvc repro --force prepare`")
+    assert str(reported.value).endswith("run `dvc repro --force prepare`")
 
 
 def test_prepared_files_are_plain_npy(prepared: Path) -> None:

@@ -105,8 +105,8 @@ def campaign(options: argparse.Namespace, raw: Path, folder: Path) -> list[Outco
             with lock:
                 free.append(place)
         with lock:
-            told = f"{case.kind}, {case.command}, {case.fault} at {case.moment:.2f}"
-            say(f"{next(done)}/{len(cases)} {told}: {'; '.join(outcome.losses) or 'nothing lost'}")
+            shown = f"{case.kind}, {case.command}, {case.fault} at {case.moment:.2f}"
+            say(f"{next(done)}/{len(cases)} {shown}: {'; '.join(outcome.losses) or 'nothing lost'}")
         return outcome
 
     with ThreadPoolExecutor(options.jobs) as pool:
@@ -124,14 +124,12 @@ def table(outcomes: Sequence[Outcome], seconds: float, options: argparse.Namespa
     rows = collections.defaultdict(list)
     for outcome in outcomes:
         rows[outcome.case.kind, outcome.case.command].append(outcome)
-    how = {kind: told.how for kind, told in KINDS.items()}
+    explanations = {kind: one.how for kind, one in KINDS.items()}
     lines = ["| fault | command | tried | lost |", "|---|---|---:|---:|"]
     for (kind, command), found in rows.items():
         lost = sum(bool(outcome.losses) for outcome in found)
-        told = how.get(kind.replace(" ", "-"), "")
-        lines.append(
-            f"| {kind}{f': {told}' if told else ''} | `{command}` | {len(found)} | {lost} |"
-        )
+        how = explanations.get(kind.replace(" ", "-"), "")
+        lines.append(f"| {kind}{f': {how}' if how else ''} | `{command}` | {len(found)} | {lost} |")
     lost = sum(bool(outcome.losses) for outcome in outcomes)
     lines.append(f"| all | | {len(outcomes)} | {lost} |")
     return "\n".join(lines) + f"\n\n{seconds / 60:.0f} minutes, seed {options.seed}"

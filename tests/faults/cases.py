@@ -124,13 +124,13 @@ def again(place: Place, command: str, **environment: str) -> Iterator[str]:
 
 
 def one_line(command: str, ended: Ended, *codes: int) -> Iterator[str]:
-    """A fault the user can mend is one line and exit 2."""
+    """A fault the user can fix is one line and exit 2."""
     if ended.code not in (codes or (2,)):
         yield f"exit {ended.code}: {ended.last_line}"
     script = COMMANDS[command].arguments[1]
-    told = [line for line in ended.errors.splitlines() if line.startswith(f"{script}: ")]
-    if ended.code == 2 and len(told) != 1:
-        yield f"{len(told)} lines tell: {ended.errors[-400:]}"
+    reported = [line for line in ended.errors.splitlines() if line.startswith(f"{script}: ")]
+    if ended.code == 2 and len(reported) != 1:
+        yield f"{len(reported)} lines tell: {ended.errors[-400:]}"
 
 
 def in_turn(values: Sequence[str], count: int) -> Iterator[str]:

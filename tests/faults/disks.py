@@ -60,8 +60,8 @@ def full_disk(place: Place, case: Case) -> Outcome:
     if "stays" in case.fault:
         environment["FAULT_STAYS"] = "1"
     ended = place.project.run(*COMMANDS[case.command].arguments, **environment)
-    told = f"operation {number} of {total}: {ended.last_line}"
-    outcome = Outcome(case, ended.code, told, ended.seconds)
+    shown = f"operation {number} of {total}: {ended.last_line}"
+    outcome = Outcome(case, ended.code, shown, ended.seconds)
     outcome.losses += after_the_fault(place, right, ended)
     outcome.losses += one_line(case.command, ended, *([0] if is_store else [0, 2]))
     if ended.code == 2:
@@ -233,9 +233,11 @@ def flip(place: Place, case: Case) -> Outcome:
         path.write_bytes(content)
     else:
         advice = re.search("`(dvc .+?)`", ended.last_line)
-        told = place.project.run(*advice[1].split()) if advice else ended
-        if told.code != 0:
-            outcome.losses.append(f"the advice: {ended.last_line}: {told.code}: {told.last_line}")
+        advised = place.project.run(*advice[1].split()) if advice else ended
+        if advised.code != 0:
+            outcome.losses.append(
+                f"the advice: {ended.last_line}: {advised.code}: {advised.last_line}"
+            )
         place.bench.begin_store(place.project)  # the advice may train, which is recorded
     outcome.losses += again(place, case.command)
     outcome.losses += in_the_end(place, right, case.command)

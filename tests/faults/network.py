@@ -77,7 +77,7 @@ def servers(random: random.Random, count: int) -> list[Case]:
 
 
 def bad_server(place: Place, case: Case) -> Outcome:
-    """Training does not care; `sync.py` then sends to the mended server what it lacks."""
+    """Training does not care; `sync.py` then sends to the repaired server what it lacks."""
     from tests.servers import Proxy, free_port
 
     right = place.begin(case.command)
@@ -90,11 +90,11 @@ def bad_server(place: Place, case: Case) -> Outcome:
             url = f"http://127.0.0.1:{free_port()}"
         elif case.fault != "slow":
             proxy.inject(case.fault, case.number)
-        told = place.project.run(*COMMANDS[case.command].arguments, MLFLOW_TRACKING_URI=url)
-        outcome = Outcome(case, told.code, told.last_line, told.seconds)
-        outcome.losses += after_the_fault(place, right, told)
-        if told.code != 0:
-            outcome.losses.append(f"exit {told.code}: {told.errors[-300:]}")
+        reported = place.project.run(*COMMANDS[case.command].arguments, MLFLOW_TRACKING_URI=url)
+        outcome = Outcome(case, reported.code, reported.last_line, reported.seconds)
+        outcome.losses += after_the_fault(place, right, reported)
+        if reported.code != 0:
+            outcome.losses.append(f"exit {reported.code}: {reported.errors[-300:]}")
         proxy.clear()
         outcome.losses += again(place, "sync", MLFLOW_TRACKING_URI=proxy.url)
         outcome.losses += in_the_end(place, right, case.command)

@@ -63,8 +63,8 @@ def kill(place: Place, case: Case) -> Outcome:
         time.sleep(case.moment * right.seconds)
         strike(place.project, process, case.fault)
         ended = place.project.ended(process, began)
-        told = f"{len(away(right, place.project.files()))} files away; {ended.last_line}"
-        outcome = Outcome(case, ended.code, told, ended.seconds)
+        reported = f"{len(away(right, place.project.files()))} files away; {ended.last_line}"
+        outcome = Outcome(case, ended.code, reported, ended.seconds)
         outcome.losses += after_the_fault(place, right, ended)
         outcome.losses += said_of_a_kill(case, ended)
         if ended.code != 0 or "tracking: " in ended.errors:
@@ -131,8 +131,8 @@ def out_of_memory(place: Place, case: Case) -> Outcome:
     peak = most_memory(place, case.command)
     limit = int(LEAST_MEMORY + case.moment * (peak - LEAST_MEMORY))
     ended, _ = limited(place, case.command, limit)
-    told = f"{limit / 1e6:.0f} of {peak / 1e6:.0f} MB: {ended.last_line}"
-    outcome = Outcome(case, ended.code, told, ended.seconds)
+    reported = f"{limit / 1e6:.0f} of {peak / 1e6:.0f} MB: {ended.last_line}"
+    outcome = Outcome(case, ended.code, reported, ended.seconds)
     outcome.losses += after_the_fault(place, right, ended)
     if ended.code != KILLED:
         outcome.losses += one_line(case.command, ended, 0, 2)

@@ -293,14 +293,14 @@ def test_params_that_change_meanwhile_are_not_recorded(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (["--workers", "0"], "--workers: must be at least 1; got 0"),
         (["--address", "127.0.0.1:1", "--force"], "train_parallel.py: --address: "),
     ],
 )
-def test_command_lines(trained, arguments, told):
-    assert told in trained.run(sys.executable, "train_parallel.py", *arguments, code=2)
+def test_command_lines(trained, arguments, reported):
+    assert reported in trained.run(sys.executable, "train_parallel.py", *arguments, code=2)
 
 
 def test_stale_data_are_refused(project):

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 
-def test_a_slip_in_params_is_told_before_anything_is_lost(repository):
+def test_a_slip_in_params_is_reported_before_anything_is_lost(repository):
     before = repository.tracked()
     repository.edit("learning_rate: 0.01", "learning_rat: 0.01")
-    told = repository.run("python", "-m", "lab.base.params", code=2)
+    first = repository.run("python", "-m", "lab.base.params", code=2)
     by_stage = repository.run("python", "train.py", "relu_8", code=2)
 
-    assert "models.relu_8.learning_rat: unknown key; got 0.01; did you mean learning_rate?" in told
-    assert by_stage == told.replace("params.py", "train.py")
+    assert "models.relu_8.learning_rat: unknown key; got 0.01; did you mean learning_rate?" in first
+    assert by_stage == first.replace("params.py", "train.py")
     assert repository.tracked() == before
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "reported"),
     [
         (["train.py", "resnet"], "train.py: params.yaml: models: unknown model; got 'resnet'; "
                                  "use one of relu_8, linear_4\n"),
@@ -24,18 +24,18 @@ def test_a_slip_in_params_is_told_before_anything_is_lost(repository):
         (["train.py", "--help"], "an entry of `models:` in params.yaml"),
     ],
 )  # fmt: skip
-def test_command_lines(repository, command, told):
-    assert told in repository.run("python", *command, code=0 if "--help" in command else 2)
+def test_command_lines(repository, command, reported):
+    assert reported in repository.run("python", *command, code=0 if "--help" in command else 2)
 
 
 def test_prepared_data_of_another_shape_is_refused(repository):
     path = repository.folder / "data/prepared/test_labels.npy"
     path.unlink()
     np.save(path, np.zeros(3, np.float64))
-    told = repository.run("python", "train.py", "relu_8", code=2)
+    reported = repository.run("python", "train.py", "relu_8", code=2)
 
-    assert told.startswith("train.py: data/prepared/test_labels.npy: ")
-    assert told.count("\n") == 1
+    assert reported.startswith("train.py: data/prepared/test_labels.npy: ")
+    assert reported.count("\n") == 1
 
 
 def test_results_of_other_seeds_are_not_compared(repository):

@@ -64,7 +64,7 @@ def test_the_best_model_is_chosen_by_validation_and_loads_into_torch(trained):
     assert (predicted == labels).mean() == pytest.approx(run[best["seed"]], abs=2e-4)
 
 
-def test_the_ancestors_files_say_what_they_said(trained):
+def test_the_files_that_keep_their_old_names_say_what_the_new_ones_do(trained):
     run = trained.json("metrics/runs/relu_8.json")
     chosen = trained.json("metrics/metrics.json")
     table = (trained.folder / "metrics/metrics.csv").read_text().splitlines()
