@@ -48,7 +48,6 @@ def folder(tmp_path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        (["train.py", LONG], {}, "unknown model"),
         (["train.py", BYTES], {}, "unknown model"),
         (["train.py", "--", "--upload-pack=x"], {}, "unknown model"),
         (["report.py", "--base=--upload-pack=x"], {}, "not a git repository"),

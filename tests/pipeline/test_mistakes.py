@@ -20,7 +20,6 @@ def test_a_slip_in_params_is_reported_before_anything_is_lost(repository):
     [
         (["train.py", "resnet"], "train.py: params.yaml: models: unknown model; got 'resnet'; "
                                  "use one of relu_8, linear_4\n"),
-        (["train.py"], "the following arguments are required: model"),
         (["train.py", "--help"], "an entry of `models:` in params.yaml"),
     ],
 )  # fmt: skip
