@@ -40,6 +40,9 @@ def main() -> int:
         print("the campaign reads /proc: it needs Linux")
         return 2
     raw = options.raw.resolve()
+    if not raw.is_dir():
+        print(f"{raw}: no such folder; run `make repro`, or name one by --raw")
+        return 2
     folder = Path(tempfile.mkdtemp(prefix="faults-", dir=options.folder)).resolve()
     began = time.monotonic()
     try:
