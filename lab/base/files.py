@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.base.errors import DataError
+from lab.base.script import stop_if_interrupted
 
 if sys.platform != "win32":
     import fcntl
@@ -48,6 +49,7 @@ def replacing_all(paths: Sequence[Path]) -> Iterator[list[Path]]:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())
+        stop_if_interrupted()
         for path, temporary in zip(paths, temporaries, strict=True):
             temporary.replace(path)
 

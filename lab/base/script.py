@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from lab.base.errors import LabError, shortened
 
@@ -47,10 +47,12 @@ _MACHINE_ERRNOS = {
     errno.EISDIR: "remove the folder that stands where a file belongs, then run again",
 }
 
+_is_interrupted = False
+
 
 def begin() -> None:
     """Lets Ctrl-C be one line from here on, and checks that the packages are installed."""
-    sys.excepthook = _interrupted_or_bug
+    _on_interrupt(_leave_at_once)
     if importlib.util.find_spec("pydantic") is None:
         _leave(NOT_INSTALLED, EXIT_MISUSE)
 
@@ -60,6 +62,9 @@ def run_script(main: Callable[[], None]) -> None:
 
     Anything else is a bug and keeps its traceback; `LAB_DEBUG=1` shows every traceback.
     """
+    _on_interrupt(_interrupt)
+    sys.excepthook = _interrupted_or_bug
+    sys.unraisablehook = _unraisable
     if "DVC_STAGE" in os.environ and sys.platform != "win32":
         threading.Thread(target=_end_with_dvc, daemon=True).start()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a report's signs are not in every encoding
@@ -91,12 +96,44 @@ def is_debugging() -> bool:
     return os.environ.get("LAB_DEBUG", "") not in ("", "0")
 
 
+def stop_if_interrupted() -> None:
+    """Interrupts the script once more; called before a file takes its place.
+
+    Libraries lose an interrupt, in a finalizer or in C that clears errors, and what they return is
+    then no result.
+    """
+    if _is_interrupted:
+        raise KeyboardInterrupt
+
+
+def _on_interrupt(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Takes Ctrl-C unless it is ignored: under nohup, or after a shell's &."""
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _leave_at_once):
+        signal.signal(signal.SIGINT, handler)
+
+
+def _leave_at_once(_number: int, _frame: FrameType | None) -> None:
+    """While modules are imported nothing has to be ended, and some turn exceptions into others."""
+    _leave(INTERRUPTED, EXIT_INTERRUPTED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    global _is_interrupted
+    _is_interrupted = True
+    raise KeyboardInterrupt
+
+
 def _interrupted_or_bug(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    if issubclass(kind, KeyboardInterrupt):
+    if _is_interrupted:
         _leave(INTERRUPTED, EXIT_INTERRUPTED)
     sys.__excepthook__(kind, error, trace)
+
+
+def _unraisable(lost: "sys.UnraisableHookArgs") -> None:
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
 
 
 def _end_with_dvc() -> None:
@@ -114,6 +151,8 @@ def _end_with_dvc() -> None:
 
 def _leave(message: str, code: int) -> None:
     """Prints the line and ends the process at once, worker threads included."""
+    if _is_interrupted:  # whatever became of it on its way here
+        message, code = INTERRUPTED, EXIT_INTERRUPTED
     script = os.path.basename(sys.argv[0])
     try:
         if is_debugging() and sys.exc_info()[0]:

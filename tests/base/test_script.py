@@ -24,8 +24,8 @@ def test_importing_it_changes_nothing():
 
 
 def test_an_interrupt_while_modules_are_imported_is_one_line():
-    code = "from lab.base.script import begin\nbegin()\nraise KeyboardInterrupt"
-    done = python(code)
+    lost = "try:\n    signal.raise_signal(signal.SIGINT)\nexcept BaseException:\n    pass"
+    done = python(f"import signal\nfrom lab.base.script import begin\nbegin()\n{lost}")
 
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "-c: interrupted; nothing half-written was left behind\n"
@@ -77,7 +77,7 @@ def test_a_stage_ends_when_its_dvc_is_killed(handler, line):
 
 
 def run(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    imports = "import errno\nfrom lab.base.errors import *\nfrom lab.base.script import *"
+    imports = "import errno, signal\nfrom lab.base.errors import *\nfrom lab.base.script import *"
     return python(f"{imports}\ndef main():\n    {body}\nrun_script(main)", **environment)
 
 
@@ -90,7 +90,8 @@ def run(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ("open('lab/base/params.py/x', 'w')", 2,
          "-c: lab/base/params.py/x: Not a directory; "
          "remove the file that stands where a folder belongs, then run again\n"),
-        ("raise KeyboardInterrupt", 130, "-c: interrupted; nothing half-written was left behind\n"),
+        ("signal.raise_signal(signal.SIGINT)", 130,
+         "-c: interrupted; nothing half-written was left behind\n"),
         ("raise MemoryError", 2,
          "-c: out of memory: lower train.seeds_per_stack or train.batch_size\n"),
         ("import torch; torch.empty(2**50)", 2,
@@ -102,6 +103,27 @@ def test_what_a_user_can_fix_is_one_line(body, code, line):
     done = run(body)
 
     assert (done.returncode, done.stderr) == (code, line)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "\n    try:\n        {}\n    except BaseException: pass",
+        "\n    try:\n        {}\n    except BaseException: raise DataError('a file is damaged')",
+        "\n    try:\n        {}\n    except BaseException as error: raise SystemError from error",
+        "\n    class Held:\n        def __del__(self): {}\n    Held()",
+    ],
+)
+def test_an_interrupt_that_a_library_loses_is_none_the_less_one(lost, tmp_path):
+    """What it returns is no result: found where a report was written of what was never read."""
+    file = tmp_path / "results.json"
+    body = lost.format("signal.raise_signal(signal.SIGINT)")
+    write = f"write_json(Path({str(file)!r}), 1)"
+    done = run(f"from lab.base.files import write_json, Path{body}\n    {write}")
+
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "-c: interrupted; nothing half-written was left behind\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bug_keeps_its_traceback():
