@@ -104,7 +104,7 @@ def test_a_change_that_alters_no_byte_passes_on_every_processor(project, process
     assert project.run("git", "status", "--porcelain") == " M params.yaml\n"
 
 
-@pytest.mark.parametrize("processor", ["0", "0.5"])
+@pytest.mark.parametrize("processor", ["0", pytest.param("0.5", marks=pytest.mark.slow)])
 def test_a_byte_that_depends_on_what_dvc_does_not_know_of_is_found(project, processor, monkeypatch):
     results = project.run("git", "rev-parse", "HEAD").strip()
     project.write("hidden.py", "FACTOR = 4\n")

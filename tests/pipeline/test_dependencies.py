@@ -112,20 +112,33 @@ def test_a_docstring_in_training_makes_every_training_stale(repository: Reposito
     assert repository.stale() == ["train@relu_8", "train@linear_4"]
 
 
-def test_another_network_trains_its_own_models_and_no_other(repository: Repository):
+def add_another_network(repository: Repository) -> Path:
+    """Adds a network, which makes nothing stale, and a model of it, which is trained alone."""
     networks = repository.folder / "task/networks"
     (networks / "other.py").write_bytes((networks / "feed_forward.py").read_bytes())
     assert repository.stale() == []
-
     repository.edit("compare:", OTHER)
     assert repository.stale() == ["train@other_4", "compare"]
+    return networks / "other.py"
+
+
+def test_another_network_makes_its_own_models_stale_and_no_other(repository: Repository):
+    file = add_another_network(repository)
+
+    edit_docstring(file.with_name("feed_forward.py"))
+    assert set(repository.stale()) == {"train@relu_8", "train@linear_4", "train@other_4", "compare"}
+
+
+@pytest.mark.slow
+def test_another_network_trains_its_own_models_and_no_other(repository: Repository):
+    file = add_another_network(repository)
     repository.dvc("repro", "train@other_4")
     first, other = (
         repository.json(f"metrics/runs/{name}.json") for name in ("linear_4", "other_4")
     )
     assert other["test"] == first["test"]
 
-    edit_docstring(networks / "other.py")
+    edit_docstring(file)
     assert repository.stale() == ["train@other_4", "compare"]
 
 

@@ -175,7 +175,12 @@ with tracking.recording(run) as active:
 """
 
 
-@pytest.mark.parametrize("seconds", ["0", "1", pytest.param("8", marks=pytest.mark.slow)])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "seconds", ["0", pytest.param("1", marks=SLOW), pytest.param("8", marks=SLOW)]
+)
 def test_the_run_of_a_killed_script_is_continued_by_the_next(folder: Path, seconds: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tracking.ROOT)}
     for attempt in ("first", "second"):
@@ -204,9 +209,6 @@ def test_a_finished_run_is_continued_only_if_asked(folder: Path) -> None:
 
 
 KILL_WRITER = "subprocess.run(['pkill', '-9', '-P', str(os.getpid())]); "
-
-
-SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize("seconds", [0.5, pytest.param(4, marks=SLOW), pytest.param(8, marks=SLOW)])
