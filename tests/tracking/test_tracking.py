@@ -97,15 +97,17 @@ def assert_its_run_becomes(status: str) -> None:
 
 SCRIPT = """
 import os, signal, subprocess, sys, time
-from lab.base.script import begin
+from lab.base.script import begin, run_script
 begin()
 from lab.tracking import recording as tracking
 from lab.tracking import ui
-children = [tracking.RunSpec("seed 0")]
-with tracking.recording(tracking.RunSpec("relu_4", children=children)) as active:
-    active.metrics({"accuracy": 0.5}, step=1)
-    %s
-print("trained")
+def main():
+    children = [tracking.RunSpec("seed 0")]
+    with tracking.recording(tracking.RunSpec("relu_4", children=children)) as active:
+        active.metrics({"accuracy": 0.5}, step=1)
+        %s
+    print("trained")
+run_script(main)
 """
 
 
