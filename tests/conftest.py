@@ -1,13 +1,11 @@
 """Fixtures that more than one test file needs."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support import SMALL_TEST, SMALL_TRAIN, head
+from support import SMALL_TEST, SMALL_TRAIN, create_store, head
 
 from lab.data import sources
 from lab.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
@@ -38,14 +36,11 @@ def raw_mnist(shared: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def empty_store(shared: Path) -> Path:
-    """A database with MLflow's tables, which take seconds to create; copy it to `mlflow.db`."""
+    """A database without a run, made once for all; copy it to `mlflow.db`."""
     file = shared / "mlflow.db"
     with FileLock(shared / "mlflow.lock"):
         if not file.is_file():
-            code = "import mlflow; mlflow.MlflowClient('sqlite:///made.db').search_experiments()"
-            subprocess.run(
-                [sys.executable, "-c", code], cwd=shared, capture_output=True, check=True
-            )
+            create_store(shared / "made.db")
             (shared / "made.db").rename(file)
     return file
 

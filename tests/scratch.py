@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from tests.support import copy_of_the_code
+from tests.support import copy_of_the_code, create_store
 
 ROOT = Path(__file__).parent.parent
 PARAMS = """\
@@ -242,7 +242,9 @@ class Bench:
         shutil.copytree(raw, build.folder / "data" / "raw" / "MNIST")
         self.old = self._results(build, "old", OLD)
         self.new = self._results(build, "new", NEW)
-        self.empty_store = self._empty_store(build)
+        self.empty_store = self.folder / "empty.db"
+        if not self.is_data_alone:
+            create_store(self.empty_store)
 
     def _results(self, build: Project, name: str, params: str) -> Path:
         (build.folder / "params.yaml").write_text(params)
@@ -259,15 +261,6 @@ class Bench:
             build.must("python", "report.py", "--base", "HEAD")
         linked_copy(build.folder, self.folder / name)
         return self.folder / name
-
-    def _empty_store(self, build: Project) -> Path:
-        """A database with MLflow's tables, which take seconds to create."""
-        file = self.folder / "empty.db"
-        if self.is_data_alone:
-            return file
-        code = f"import mlflow; mlflow.MlflowClient('sqlite:///{file}').search_experiments()"
-        build.must("python", "-c", code)
-        return file
 
     def begin(self, project: Project, command: str) -> None:
         """Lays out old results, new parameters, and what the command needs new."""

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 
 from lab.base.errors import LabError, shortened
 
@@ -23,6 +23,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 PARENT_SECONDS = 0.2  # between two looks at whether DVC still runs
 INTERRUPT_SECONDS = 5.0  # that an interrupted script is given to end by itself
 INTERRUPTED = "interrupted; nothing half-written was left behind"
+_TORCHS_OUT_OF_MEMORY = ("allocate memory", "out of memory")
 OUT_OF_MEMORY = "out of memory: lower train.seeds_per_stack or train.batch_size"
 NOT_INSTALLED = (
     "the packages of requirements.txt are not installed for this Python; "
@@ -63,8 +64,7 @@ def run_script(main: Callable[[], None]) -> None:
     Anything else is a bug and keeps its traceback; `LAB_DEBUG=1` shows every traceback.
     """
     _on_interrupt(_interrupt)
-    sys.excepthook = _interrupted_or_bug
-    sys.unraisablehook = _unraisable
+    sys.unraisablehook = _report_unless_interrupt
     if "DVC_STAGE" in os.environ and sys.platform != "win32":
         threading.Thread(target=_end_with_dvc, daemon=True).start()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a report's signs are not in every encoding
@@ -72,23 +72,29 @@ def run_script(main: Callable[[], None]) -> None:
     try:
         main()
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        _leave(INTERRUPTED, EXIT_INTERRUPTED)
-    except LabError as error:
-        _leave(" ".join(str(error).split()), EXIT_MISUSE)
-    except BrokenPipeError:
-        _leave("", EXIT_MISUSE)
-    except MemoryError:
-        _leave(OUT_OF_MEMORY, EXIT_MISUSE)
-    except RuntimeError as error:
-        if not any(sign in str(error) for sign in ("allocate memory", "out of memory")):  # torch's
+    except BaseException as error:
+        if not (ending := _ending(error)):
             raise
-        _leave(OUT_OF_MEMORY, EXIT_MISUSE)
-    except OSError as error:
-        if error.errno not in _MACHINE_ERRNOS:
-            raise
-        where = shortened(str(error.filename or "a file"))
-        _leave(f"{where}: {error.strerror}; {_MACHINE_ERRNOS[error.errno]}", EXIT_MISUSE)
+        _leave(*ending)
+
+
+def _ending(error: BaseException) -> tuple[str, int] | None:
+    """The line and the exit code of what is not a bug."""
+    if _is_interrupted or isinstance(error, KeyboardInterrupt):  # whatever became of it on its way
+        return INTERRUPTED, EXIT_INTERRUPTED
+    match error:
+        case LabError():
+            return " ".join(str(error).split()), EXIT_MISUSE
+        case BrokenPipeError():
+            return "", EXIT_MISUSE
+        case MemoryError():
+            return OUT_OF_MEMORY, EXIT_MISUSE
+        case RuntimeError() if any(sign in str(error) for sign in _TORCHS_OUT_OF_MEMORY):
+            return OUT_OF_MEMORY, EXIT_MISUSE
+        case OSError() if error.errno in _MACHINE_ERRNOS:
+            where = shortened(str(error.filename or "a file"))
+            return f"{where}: {error.strerror}; {_MACHINE_ERRNOS[error.errno]}", EXIT_MISUSE
+    return None
 
 
 def is_debugging() -> bool:
@@ -123,15 +129,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _interrupted_or_bug(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    if _is_interrupted:
-        _leave(INTERRUPTED, EXIT_INTERRUPTED)
-    sys.__excepthook__(kind, error, trace)
-
-
-def _unraisable(lost: "sys.UnraisableHookArgs") -> None:
+def _report_unless_interrupt(lost: "sys.UnraisableHookArgs") -> None:
+    """Of an interrupt in a finalizer Python would print a traceback and go on."""
     if not issubclass(lost.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
 
@@ -151,8 +150,6 @@ def _end_with_dvc() -> None:
 
 def _leave(message: str, code: int) -> None:
     """Prints the line and ends the process at once, worker threads included."""
-    if _is_interrupted:  # whatever became of it on its way here
-        message, code = INTERRUPTED, EXIT_INTERRUPTED
     script = os.path.basename(sys.argv[0])
     try:
         if is_debugging() and sys.exc_info()[0]:

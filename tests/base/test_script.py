@@ -15,7 +15,8 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_importing_it_changes_nothing():
-    state = "[sys.excepthook, *map(signal.getsignal, signal.valid_signals()), *os.environ]"
+    hooks = "sys.excepthook, sys.unraisablehook"
+    state = f"[{hooks}, *map(signal.getsignal, signal.valid_signals()), *os.environ]"
     done = python(
         f"import os, signal, sys\nbefore = {state}\nimport lab, lab.base.script\n"
         f"print({state} == before, threading.active_count() if 'threading' in dir() else 1)"
