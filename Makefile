@@ -12,21 +12,24 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint audit help repro report test test-slow test-all ui sync test-servers test-faults \
-  test-inputs coverage cluster test-cluster bench check format requirements upgrade clean setup \
+.PHONY: actionlint audit help repro report example test test-slow test-all ui sync test-servers test-faults \
+  test-inputs coverage cluster text test-cluster bench check format requirements upgrade clean setup \
   dagshub restore pull push pull-request trim merged verify
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
-	@python -m lab.base.params
+	@python -m lab.data.datasets
 	@python -m lab.base.dvc repair
 	@dvc repro
 	@python sync.py --if-configured || echo "the next run sends what is left"
 
 report: $(READY)  ## compare the results here with a baseline (BASE=, default: where the branch began)
 	@python report.py --base "$(BASE)"
+
+example:  ## put another task in the place of this one (NAME=, a folder of examples/)
+	@$(PYTHON) -m lab.base.example_task "$(NAME)"
 
 test: $(READY)  ## set up, then pass the tests
 	@python -m pytest -n auto
@@ -57,7 +60,7 @@ dagshub: $(READY)  ## keep the data of DVC at DagsHub too (REPO=owner/name)
 setup: $(READY)  ## set up and do nothing
 
 restore: $(READY)  ## lay out what DVC's cache holds of these results; the rest is made again
-	@dvc checkout --quiet --force --allow-missing
+	@python -m lab.base.dvc restore
 
 pull: $(READY)  ## fetch DVC's data from DagsHub, if a token is set
 	@python -m lab.base.remote pull
@@ -85,13 +88,16 @@ test-faults: $(READY)  ## kill, fill, cut and corrupt, hundreds of times (an hou
 	@python -m tests.faults $(FAULTS)
 
 test-inputs: $(READY)  ## tests of hostile files in full: 10,000 params.yaml, 3,000 of each other kind
-	@INPUT_CASES=10000 python -m pytest -q -rP -n auto --dist=worksteal tests/test_inputs.py
+	@INPUT_CASES=10000 python -m pytest -q -rP -n auto --dist=worksteal $(wildcard tests/test_inputs.py tests/*/test_inputs.py)
 
 coverage: $(READY)  ## measure how much of the code the tests run, branches counted
 	@python -m pytest -q -n auto -m "not cluster" --cov --cov-report=term-missing:skip-covered
 
 cluster: $(READY)  ## install Ray, for train_parallel.py --address (docs/scaling.md)
 	@uv pip install -q --group cluster -c requirements.txt
+
+text: $(READY)  ## install transformers, for the example of sentences (examples/text)
+	@uv pip install -q --group text -c requirements.txt
 
 test-cluster: cluster  ## tests of training on a Ray cluster of two nodes on this machine
 	@python -m pytest -q -m cluster tests/parallel
@@ -100,6 +106,7 @@ bench: $(READY)  ## measure training beside what others use (a quarter of an hou
 	@test -x .venv/bench/bin/python || uv venv -q --python 3.11 .venv/bench
 	@uv pip sync -q --python .venv/bench/bin/python --require-hashes benchmarks/requirements.txt
 	@.venv/bench/bin/python -m benchmarks.training
+	@.venv/bench/bin/python -m benchmarks.modules
 	@python -m benchmarks.scaling
 	@python -m benchmarks.precision
 
@@ -107,6 +114,8 @@ check: $(READY)  ## lint, types, workflows
 	@ruff format --check .
 	@ruff check .
 	@mypy
+	@for example in examples/*/; do (cd $$example && MYPYPATH=../.. mypy \
+	  --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/$$example task) || exit; done
 	@lint-imports --no-logo --no-cache
 	@shellcheck .ci/run
 	@zizmor --offline --persona=pedantic --quiet .

@@ -1,4 +1,4 @@
-"""Puts the models of params.yaml side by side and picks the best one by validation accuracy."""
+"""Computes every score of the models of params.yaml and picks the best one by validation."""
 
 from lab.base.script import begin, run_script
 
@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +16,15 @@ from lab.base.errors import DataError, shortened
 from lab.base.files import put_back, sha256, write_bytes, write_json, write_text
 from lab.base.machine import environment_tags
 from lab.base.params import Params
-from lab.data.description import DESCRIPTION, Description, read_description
-from lab.data.idx import CLASS_NAMES
-from lab.data.prepared import PREPARED, load_prepared
-from lab.data.splits import CLASSES
+from lab.data.description import Description
+from lab.data.prepared import Prepared, load_prepared
 from lab.report import plots
-from lab.results import predictions, storage, weights
+from lab.results import best as best_model
+from lab.results import predictions, probabilities, scores, storage
 from lab.results.comparison import Chosen, Comparison, ModelDifference
-from lab.results.predictions import Bytes
-from lab.results.schema import SCHEMA_VERSION, ModelResults
+from lab.results.predictions import Classes
+from lab.results.schema import ModelResults, Score, ScoreTable, Spread, Spreads
+from lab.results.scores import Labels, Metric, Scored
 from lab.results.storage import csv_text
 from lab.tracking import recording as tracking
 from lab.tracking import training_runs
@@ -41,6 +42,7 @@ TRACKED = (  # by git
     METRICS / "confusion_matrix.png",
     METRICS / "metrics.csv",
     METRICS / "metrics.json",
+    scores.SCORES,
 )
 
 
@@ -51,99 +53,150 @@ def main() -> None:
     put_back(*TRACKED)
     for name in tree.models:
         checkpoints.clear_recorded(name)
+    own = scores.own_metrics()
+    metric = scores.judged(tree.compare, scores.declared(own))
     trained = {name: read_results(name, tree) for name in tree.models}
-    found = compare(trained, tree.compare.margin)
+    data = load_prepared()
+    described, test = data.description, data.test
+    table = score_table(trained, own, data)
+    found = compare(table, metric, tree.compare.margin)
     chosen = found.chosen
-    test = load_prepared(PREPARED).test
-    predicted = predictions_of(chosen, test.labels)
+    predicted = predictions_of(chosen, test.labels, len(described.class_names))
 
+    write_json(scores.SCORES, table.model_dump())
     write_json(METRICS / "comparison.json", found.model_dump())
-    write_metrics(trained, chosen)
-    write_confusion(predicted, test.labels, chosen, CLASS_NAMES[tree.dataset.name])
-    weights.export_seed(BEST, chosen.model, chosen.seed, tree.models[chosen.model])
+    write_metrics(table, found)
+    write_confusion(predicted, test.labels, chosen, described)
+    best_model.write(BEST, chosen.model, chosen.seed, tree.models[chosen.model], data, export)
 
-    best = trained[chosen.model]
-    with tracking.recording(describe(tree, found, read_description(DESCRIPTION))) as active:
-        active.metrics(training_runs.spreads("validation", best.validation))
-        active.metrics(training_runs.spreads("test", best.test))
+    with tracking.recording(describe(tree, found, described)) as active:
+        active.metrics(training_runs.spreads("validation", table.validation[chosen.model].items()))
+        active.metrics(training_runs.spreads("test", table.test[chosen.model].items()))
         active.artifact(METRICS / "confusion_matrix.png")
         active.artifact(METRICS / "comparison.json")
+        active.artifact(scores.SCORES)
         active.model(BEST)
-    print(f"chosen by validation accuracy: {chosen.model} (seed {chosen.seed} -> {BEST})")
+    by = f"validation {metric.name}"
+    print(f"chosen by {by}: {chosen.model} (seed {chosen.seed} -> {BEST})")
     for difference in found.differences:
-        print(difference.sentence())
+        print(difference.sentence(metric.unit))
 
 
-def compare(trained: dict[str, ModelResults], margin: float) -> Comparison:
-    """Chooses by validation accuracy; sets the chosen model's test accuracy against the others'.
+def score_table(
+    trained: dict[str, ModelResults], own: Sequence[Metric], data: Prepared
+) -> ScoreTable:
+    """All scores of all models: those that training wrote, and those of task/metrics.py.
+
+    Raises:
+        DataError: probabilities are missing or damaged, or a function of task/metrics.py fails.
+    """
+    splits = {"validation": data.validation.labels, "test": data.test.labels}
+    return ScoreTable(
+        schema_version=1,
+        seeds=next(iter(trained.values())).seeds,
+        scores=scores.declared(own),
+        sources=scores.own_sources(),
+        **{
+            split: {name: _scores(results, split, own, labels) for name, results in trained.items()}
+            for split, labels in splits.items()
+        },
+    )
+
+
+def _scores(results: ModelResults, split: str, own: Sequence[Metric], labels_N: Labels) -> Spreads:
+    model, seeds = results.model, results.seeds
+    path = probabilities.path_of(model, split)
+    given = Scored(probabilities.read(path, seeds, len(labels_N)), labels_N)
+    own_spreads = scores.spreads(own, f"{model}, {split}", seeds, given)
+    return {**scores.built_in(results, split), **own_spreads}
+
+
+def compare(table: ScoreTable, metric: Score, margin: float) -> Comparison:
+    """Chooses by the score on validation; sets the chosen model's test score against the others'.
 
     Among equals the first of params.yaml wins, and the first seed.
     """
-    model = max(trained, key=lambda name: trained[name].validation.accuracy.mean)
-    validation = trained[model].validation.accuracy
-    seed = trained[model].seeds[int(np.argmax(validation.per_seed))]
-    others = [name for name in trained if name != model]
-    pairs = [(_sample(trained[model]), _sample(trained[other])) for other in others]
+    sign = 1 if metric.higher_is_better else -1
+    validation = {name: of_model[metric.name] for name, of_model in table.validation.items()}
+    model = max(validation, key=lambda name: sign * validation[name].mean)
+    seed = table.seeds[int(np.argmax(sign * np.array(validation[model].per_seed)))]
+    others = [name for name in validation if name != model]
+    of = {name: _sample(table.seeds, scores[metric.name]) for name, scores in table.test.items()}
+    pairs = [(of[model], of[other]) for other in others]
+    judged = findings(pairs, margin, higher_is_better=metric.higher_is_better)
     return Comparison(
-        schema_version=SCHEMA_VERSION,
+        schema_version=2,
+        metric=metric,
         margin=margin,
         chosen=Chosen(model=model, seed=seed),
         differences=[
             ModelDifference.of(model, other, finding)
-            for other, finding in zip(others, findings(pairs, margin), strict=True)
+            for other, finding in zip(others, judged, strict=True)
         ],
     )
 
 
-def predictions_of(chosen: Chosen, labels: Bytes) -> Bytes:
+def predictions_of(chosen: Chosen, labels: Classes, classes: int) -> Classes:
     """The test predictions of the chosen seed.
 
     Raises:
-        DataError: they are missing, damaged, or of other seeds or images.
+        DataError: they are missing, damaged, or of other seeds or examples.
     """
     path = storage.TRAINED / chosen.model / "predictions.npz"
-    found = predictions.read_predictions(path)
+    found = predictions.read_predictions(path, classes)
     if chosen.seed not in found.seeds or found.predictions.shape[1] != len(labels):
-        seeds, images = found.seeds.tolist(), found.predictions.shape[1]
+        seeds, examples = found.seeds.tolist(), found.predictions.shape[1]
         raise DataError(
-            f"{path}: must hold seed {chosen.seed} and {len(labels):,} images; "
-            f"got seeds {shortened(str(seeds), 60)} and {images:,} images; run `dvc repro`"
+            f"{path}: must hold seed {chosen.seed} and {len(labels):,} examples; "
+            f"got seeds {shortened(str(seeds), 60)} and {examples:,} examples; run `dvc repro`"
         )
     return found.of_seed(chosen.seed)
 
 
-def write_metrics(trained: dict[str, ModelResults], chosen: Chosen) -> None:
+def write_metrics(table: ScoreTable, found: Comparison) -> None:
     """Writes metrics.csv (every model, validation) and metrics.json (the chosen one, test)."""
     rows = [
-        (name, results.validation.loss.mean, results.validation.accuracy.mean)
-        for name, results in trained.items()
+        (name, of_model["loss"].mean, of_model["accuracy"].mean)
+        for name, of_model in table.validation.items()
     ]
     write_text(METRICS / "metrics.csv", csv_text(("model", "val_loss", "val_acc"), rows))
-    test = trained[chosen.model].test
+    test = table.test[found.chosen.model]
+    shown = dict.fromkeys(("accuracy", "loss", found.metric.name))
     write_json(
         METRICS / "metrics.json",
-        {"model": chosen.model, "accuracy": test.accuracy.mean, "loss": test.loss.mean},
+        {"model": found.chosen.model, **{name: test[name].mean for name in shown}},
     )
 
 
-def write_confusion(predicted: Bytes, labels: Bytes, chosen: Chosen, names: Sequence[str]) -> None:
-    """Writes confusion.csv (a row per test image, as `dvc plots` counts them) and its picture."""
+def write_confusion(predicted: Classes, labels: Classes, chosen: Chosen, data: Description) -> None:
+    """Writes confusion.csv (a row per test example, as `dvc plots` counts them) and its picture."""
     rows = zip(labels.tolist(), predicted.tolist(), strict=True)
     write_text(METRICS / "confusion.csv", csv_text(("actual", "predicted"), rows))
-    counts = np.array(confusion(predicted[None], labels, CLASSES))
+    counts = np.array(confusion(predicted[None], labels, len(data.class_names)))
     accuracy = np.trace(counts) / counts.sum()
-    title = f"{chosen.model}, seed {chosen.seed}: {accuracy:.2%} of {counts.sum():,} test images"
-    write_bytes(
-        METRICS / "confusion_matrix.png", plots.png(plots.confusion_matrix(counts, names, title))
-    )
+    what = f"{counts.sum():,} test {'images' if data.kind.endswith('image') else 'examples'}"
+    title = f"{chosen.model}, seed {chosen.seed}: {accuracy:.2%} of {what}"
+    figure = plots.confusion_matrix(counts, data.class_names, title)
+    write_bytes(METRICS / "confusion_matrix.png", plots.png(figure))
+
+
+def export(*network: Any) -> tuple[dict[str, Any], bytes | None]:
+    """As `lab.training.export.exported`, which imports torch; dense layers do without."""
+    from lab.training.export import exported
+
+    return exported(*network)
 
 
 def describe(tree: Params, found: Comparison, data: Description) -> RunSpec:
     """The MLflow run that carries the chosen model and the pictures."""
-    chosen = found.chosen
+    chosen, metric = found.chosen, found.metric
     return RunSpec(
         name="comparison",
-        params={"margin": found.margin, "models": ", ".join(tree.models)},
+        params={
+            "metric": metric.name,
+            "margin": found.margin,
+            "models": ", ".join(tree.models),
+        },
         tags={
             "stage": "compare",
             "model": chosen.model,
@@ -151,8 +204,9 @@ def describe(tree: Params, found: Comparison, data: Description) -> RunSpec:
             **environment_tags(),
         },
         note=(
-            f"Chosen by validation accuracy: **{chosen.model}**, exported with seed {chosen.seed}."
-            "\n\n" + "\n".join(f"- {difference.sentence()}" for difference in found.differences)
+            f"Chosen by validation {metric.name}: **{chosen.model}**, exported with seed "
+            f"{chosen.seed}.\n\n"
+            + "\n".join(f"- {each.sentence(metric.unit)}" for each in found.differences)
         ),
         dataset=Dataset(name=data.name, digest=data.test.sha256, context="test"),
         fingerprint=sha256(f"{found.model_dump_json()} {data.test.sha256}".encode()),
@@ -174,8 +228,8 @@ def read_results(name: str, tree: Params) -> ModelResults:
     return results
 
 
-def _sample(results: ModelResults) -> Sample:
-    return Sample(results.seeds, results.test.accuracy.per_seed)
+def _sample(seeds: Sequence[int], spread: Spread) -> Sample:
+    return Sample(seeds, spread.per_seed)
 
 
 if __name__ == "__main__":

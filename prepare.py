@@ -1,4 +1,4 @@
-"""Stage `prepare`: fetches and verifies the images, splits them, writes `data/prepared`."""
+"""Stage `prepare`: gets the examples of the task, splits them, writes `data/prepared`."""
 
 from lab.base.script import begin, run_script
 
@@ -9,26 +9,29 @@ import functools
 
 from lab.base import params
 from lab.base.files import put_back
-from lab.data import idx, sources
+from lab.data.checks import require_splits
+from lab.data.datasets import load_dataset
 from lab.data.description import DESCRIPTION, describe, write_description
 from lab.data.prepared import PREPARED, save_prepared
-from lab.data.sources import RAW
+from lab.data.scaling import fitted
 from lab.data.splits import split
 
 
 def main() -> None:
-    """Raw files in, three verified splits out."""
+    """The task's examples in, three verified splits out."""
     settings = params.load().dataset
     put_back(DESCRIPTION)
     say = functools.partial(print, flush=True)  # a log shows the line while a download lasts
-    official, test = idx.read(sources.fetch(settings.name, RAW, say))
-    prepared = split(official, test, settings.validation_size, settings.split_seed)
-    save_prepared(prepared, PREPARED)
-    description = describe(settings.name, settings.split_seed, prepared)
+    dataset = load_dataset(settings, say)
+    parts = split(dataset, settings)
+    require_splits(settings.name, dataset, parts, say)
+    scaling = fitted(dataset.scaling, parts["train"])
+    save_prepared(parts, len(dataset.class_names), PREPARED)
+    description = describe(settings.name, settings.split_seed, dataset, parts, scaling)
     write_description(description, DESCRIPTION)
     say(
-        f"{settings.name}: {description.train.images:,} images to train, "
-        f"{description.validation.images:,} to validate, {description.test.images:,} to test, "
+        f"{settings.name}: {description.train.examples:,} examples to train, "
+        f"{description.validation.examples:,} to validate, {description.test.examples:,} to test, "
         f"in {PREPARED}"
     )
 

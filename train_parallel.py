@@ -18,17 +18,15 @@ from lab.base import dvc, params
 from lab.base.errors import LabError
 from lab.base.params import Params
 from lab.base.progress import EpochProgress
-from lab.data.description import DESCRIPTION, read_description, verify
-from lab.data.prepared import PREPARED, load_prepared
+from lab.data.prepared import verify
 from lab.parallel import cluster, processes
-from lab.parallel.work import TRIES, Done, Outcome, Stack
+from lab.parallel.work import Done, Outcome, Stack, complete, killed, prepared
 from lab.results import cost
 from lab.results.storage import tracked
 from lab.tracking import recording as tracking
 from lab.tracking import training_runs
 from lab.tracking.recording import ActiveRun
 from lab.training import checkpoints, stacks
-from lab.training.outcome import joined
 from lab.training.scoring import curve, write_trained
 
 
@@ -46,7 +44,10 @@ def main() -> None:
         print("every model is up to date")
         return
     todo = [Stack(name, seeds) for name in names for seeds in stacks.stacks(tree.train)]
-    with ExitStack() as whole, EpochProgress(len(todo) * tree.train.epochs) as progress:
+    with (
+        ExitStack() as whole,
+        EpochProgress(sum(len(stack.seeds) for stack in todo) * tree.train.epochs) as progress,
+    ):
         open_runs = record(tree, names, whole)
         finished = whole.enter_context(closing(outcomes(tree, todo, options, progress)))
         lost = collect(tree, todo, finished, open_runs)
@@ -88,8 +89,8 @@ class OpenRun:
 
 def record(tree: Params, names: Sequence[str], whole: ExitStack) -> dict[str, OpenRun]:
     """Opens one run for all and one for each model, with the same tag `group`."""
-    data = read_description(DESCRIPTION)
-    verify(load_prepared(PREPARED), data)
+    verify(prepared())
+    data = prepared().description
     group = training_runs.group_of(tree, data)
     whole.enter_context(tracking.recording(training_runs.group_run(tree, names, data, group)))
     opened = {}
@@ -135,26 +136,15 @@ def collect(
 
 
 def write(tree: Params, name: str, parts: Sequence[Done], active: ActiveRun) -> None:
-    """Writes and records a model whose stacks are all there.
-
-    Raises:
-        LabError: its stacks were trained on different devices or in different precisions.
-    """
-    machines = sorted({(part.device, part.precision) for part in parts})
-    if len(machines) > 1:
-        raise LabError(
-            f"{name}: all stacks must be trained alike; got {machines}; "
-            "set train.precision to float32, or use nodes of one kind"
-        )
-    (device, precision), data = machines[0], load_prepared(PREPARED)
-    if precision != tree.train.precision:
-        print(f"{name}: trained in {precision}: no instructions for {tree.train.precision}")
-    trained = joined([part.trained for part in parts])
-    results = write_trained(name, trained, data, device=device, precision=precision)
-    steps = stacks.image_steps(tree.train, data)
-    usage = cost.joined([part.usage for part in parts])
-    values = cost.write_cost(name, usage, steps, tracked(name)[0])
-    training_runs.log_results(active, results, curve(trained), values)
+    """Writes and records a model whose stacks are all there."""
+    done, data = complete(name, parts), prepared()
+    if done.precision != tree.precision(name):
+        print(f"{name}: trained in {done.precision}: no instructions for {tree.precision(name)}")
+    results = write_trained(name, done.trained, data, device=done.device, precision=done.precision)
+    steps = stacks.example_steps(done.trained, data)
+    values = cost.write_cost(name, done.usage, steps, tracked(name)[0])
+    own = training_runs.own_scores(name, done.trained, data)
+    training_runs.log_results(active, results, curve(done.trained), values, own)
     print(f"{name}: test accuracy {results.test.accuracy.mean:.4f} over {len(results.seeds)} seeds")
 
 
@@ -179,16 +169,7 @@ def finish(tree: Params, complete: Sequence[str], lost: Sequence[Stack]) -> None
         for name in complete:
             checkpoints.clear(name)
     if lost:
-        raise LabError(failure(lost))
-
-
-def failure(lost: Sequence[Stack]) -> str:
-    """Names the stacks whose processes were killed at every try."""
-    named = "; ".join(f"{stack.model}, seeds {', '.join(map(str, stack.seeds))}" for stack in lost)
-    return (
-        f"killed {TRIES} times over (out of memory?): {named}; the other models are "
-        "written and recorded; lower train.seeds_per_stack or --workers"
-    )
+        raise killed(lost, "the other models are written and recorded; ")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,7 @@ from lab.base import params
 from lab.base.files import write_bytes, write_json, write_text
 from lab.base.params import ModelParams, Params
 from lab.base.script import run_script
-from lab.data.prepared import PREPARED, load_prepared
-from lab.data.splits import Prepared
+from lab.data.prepared import Prepared, load_prepared
 from lab.report import plots
 from lab.verdict.differences import Sample
 from lab.verdict.verdicts import Verdict, findings
@@ -87,21 +86,26 @@ def train_pool(tree: Params) -> dict[str, list[float]]:
     variants: dict[str, ModelParams] = {name: tree.models[name] for name in MODELS}
     for change, update in CHANGES.items():
         variants[change] = tree.models["relu_128"].model_copy(update=update)
-    data = load_prepared(PREPARED)
+    data = load_prepared()
     precision = choose_precision(tree.train.precision, choose_device(), print)
     missing = sum(SEEDS - len(pool.get(name, ())) for name in variants)
     with tqdm(total=missing, unit="seed", disable=not missing) as bar:
         for name, model in variants.items():
             while len(done := pool.setdefault(name, [])) < SEEDS:
                 seeds = list(range(len(done), min(SEEDS, len(done) + CHUNK)))
-                done += accuracies(tree, model, seeds, data, precision)
+                done += accuracies(tree, name, model, seeds, data, precision)
                 write_json(POOL, pool)
                 bar.update(len(seeds))
     return pool
 
 
 def accuracies(
-    tree: Params, model: ModelParams, seeds: list[int], data: Prepared, precision: str
+    tree: Params,
+    name: str,
+    model: ModelParams,
+    seeds: list[int],
+    data: Prepared,
+    precision: str,
 ) -> list[float]:
     """Test accuracy of each seed of a model, trained now on all cores."""
     from lab.training.device import choose_device
@@ -110,6 +114,7 @@ def accuracies(
 
     train = tree.train.model_copy(update={"seeds": seeds})
     trained = train_model(
+        name,
         model,
         train,
         data,

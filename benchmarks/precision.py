@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.fair_trial import accuracies
 from lab.base import params
 from lab.base.files import write_json
-from lab.data.prepared import PREPARED, load_prepared
+from lab.data.prepared import load_prepared
 from lab.results.comparison import ModelDifference
 from lab.training.device import choose_device, choose_precision
 from lab.verdict.differences import Sample
@@ -21,13 +21,13 @@ RESULTS = Path("benchmarks/results/precision.json")
 
 def main() -> None:
     """Trains, compares, writes, prints."""
-    tree, data = params.load(), load_prepared(PREPARED)
+    tree, data = params.load(), load_prepared()
     if choose_precision("bfloat16", choose_device(), print) != "bfloat16":
         return
     accuracy: dict[str, dict[str, list[float]]] = {}
     for name, model in tree.models.items():
         for precision in ("bfloat16", "float32"):
-            found = accuracies(tree, model, SEEDS, data, precision)
+            found = accuracies(tree, name, model, SEEDS, data, precision)
             accuracy.setdefault(name, {})[precision] = found
     pairs = [
         (Sample(SEEDS, sides["bfloat16"]), Sample(SEEDS, sides["float32"]))
@@ -47,7 +47,7 @@ def main() -> None:
         },
     )
     for difference in differences:
-        print(difference.sentence())
+        print(difference.sentence("%"))
 
 
 if __name__ == "__main__":

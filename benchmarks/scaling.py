@@ -5,6 +5,7 @@ machine does. (Two workers make each other a tenth slower, and that is not what 
 Memory is what a worker holds for itself (RssAnon); files it maps belong to the system.
 """
 
+import dataclasses
 import re
 import sys
 import tempfile
@@ -22,8 +23,8 @@ sys.path.insert(0, str(ROOT))
 from lab.base import params  # noqa: E402
 from lab.base.files import write_json  # noqa: E402
 from lab.base.params import Params  # noqa: E402
-from lab.data.prepared import PREPARED, load_prepared  # noqa: E402
-from lab.data.splits import Prepared, Split  # noqa: E402
+from lab.data.prepared import load_prepared  # noqa: E402
+from lab.data.splits import Split  # noqa: E402
 from lab.parallel import processes  # noqa: E402
 from lab.parallel.work import Stack, train  # noqa: E402
 from lab.results.cost import Usage  # noqa: E402
@@ -74,22 +75,25 @@ def with_memory(measure: Callable[[], Any]) -> float:
 
 def repeated(folder: Path, times: int) -> Split:
     """The training images so many times over, memory-mapped."""
-    train = load_prepared(PREPARED).train
-    shape = (times * len(train.images), *train.images.shape[1:])
-    images = np.lib.format.open_memmap(folder / f"{times}.npy", "w+", np.uint8, shape)
+    train = load_prepared().train
+    count = len(train.inputs)
+    shape = (times * count, *train.inputs.shape[1:])
+    inputs = np.lib.format.open_memmap(folder / f"{times}.npy", "w+", np.uint8, shape)
     for number in range(times):
-        images[number * len(train.images) : (number + 1) * len(train.images)] = train.images
-    images.flush()
+        inputs[number * count : (number + 1) * count] = train.inputs
+    inputs.flush()
     return Split(np.load(folder / f"{times}.npy", mmap_mode="c"), np.tile(train.labels, times))
 
 
 def train_repeated(folder: str, times: int, seeds: int) -> dict[str, float]:
     """Memory and processor seconds of one epoch of one stack, in a fresh process."""
-    prepared = load_prepared(PREPARED)
-    data = Prepared(repeated(Path(folder), times), prepared.validation, prepared.test)
+    prepared = load_prepared()
+    data = dataclasses.replace(prepared, train=repeated(Path(folder), times))
     tree, done = one_epoch(seeds), []
     stack = Stack(next(iter(tree.models)), tuple(range(seeds)))
-    peak = with_memory(lambda: done.append(train(tree, stack, data, lambda epoch: None)))
+    peak = with_memory(
+        lambda: done.append(train(tree, stack, data, lambda epoch: None, has_checkpoints=False))
+    )
     (Path(folder) / f"{times}.npy").unlink()
     cost = cast(Usage, done[0].usage)
     return {"peak_mib": peak, "cpu_seconds": cost.cpu_seconds}

@@ -1,21 +1,11 @@
 """How fast training is, beside what a user would pick instead: `make bench`.
 
-The network is 784-128-10, Adam, batches of 128. A rate is image-steps per second of wall time:
-images seen in training, over all seeds. Every contender waits in a process of its own, imported,
-compiled and warm; they are measured in turns, so that a busy minute of the machine hits all of
-them, and those whose ratio matters most next to each other. All raw values are kept in
-benchmarks/results/training.json.
+The network is 784-128-10, Adam, batches of 128. How it is measured: benchmarks/race.py.
 """
 
-import argparse
-import importlib.metadata
 import itertools
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,34 +13,17 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from benchmarks import race
+from benchmarks.race import ROOT, Measure, Step, rate
+from lab.base import params
+from lab.base.params import Params
+from lab.data.prepared import load_prepared
 
-from lab.base import params  # noqa: E402
-from lab.base.files import write_json  # noqa: E402
-from lab.base.params import Params  # noqa: E402
-from lab.data.prepared import PREPARED, load_prepared  # noqa: E402
-from lab.parallel import processes  # noqa: E402
-from lab.parallel.work import Stack  # noqa: E402
-from lab.training import checkpoints  # noqa: E402
-
-RESULTS = ROOT / "benchmarks/results"
 BATCH, HIDDEN, RATE = 128, 128, 0.005
-SECONDS = 2.0  # a measurement takes at least
 ROUNDS = 9
 # The two that others are compared with: the default models, and the one that is others' network.
 LOOP = "training loop of train_parallel.py"
 ALONE = "training loop, relu_128 alone"
-
-Measure = Callable[[], float]  # image-steps per second
-
-
-def rate(step: Callable[[], int]) -> float:
-    """Repeats `step`, which returns the image-steps it did, for a while."""
-    started, done = time.perf_counter(), 0
-    while time.perf_counter() - started < SECONDS:
-        done += step()
-    return done / (time.perf_counter() - started)
 
 
 # --- ours ----------------------------------------------------------------------------------------
@@ -64,47 +37,11 @@ def settings(models: int, precision: str) -> Params:
     return tree.model_copy(update={"train": train, "models": some})
 
 
-def parallel(tree: Params, count: int) -> Measure:
-    """All stacks of `tree` in `count` processes, as train_parallel.py trains them."""
-    stacks = [
-        Stack(name, tuple(tree.train.seeds[first : first + tree.train.seeds_per_stack]))
-        for name in tree.models
-        for first in range(0, len(tree.train.seeds), tree.train.seeds_per_stack)
-    ]
-    images = len(load_prepared(PREPARED).train.images)
-    processes.warm_up()
-
-    def step() -> int:
-        done = list(processes.on_this_machine(tree, stacks, count, lambda *_: None))
-        for name in tree.models:
-            checkpoints.clear(name)
-        return sum(len(stack.seeds) for stack, _ in done) * tree.train.epochs * images
-
-    return lambda: rate(step)
-
-
 def ours(
     precision: str, *, count: int = 2, models: int = 2, evaluating: bool = True
 ) -> Callable[[], Measure]:
-    """Ten seeds a model, in a folder of its own: checkpoints must not meet others'.
-
-    Validation after each epoch and the test are included if `evaluating`; other contenders only
-    train.
-    """
-
-    def prepare() -> Measure:
-        folder = Path(tempfile.mkdtemp())
-        (folder / "metrics").symlink_to(ROOT / "metrics")
-        (folder / PREPARED).mkdir(parents=True)
-        for file in (ROOT / PREPARED).iterdir():
-            if evaluating or file.name.startswith("train"):
-                (folder / PREPARED / file.name).symlink_to(file)
-            else:
-                np.save(folder / PREPARED / file.name, np.load(file)[:1])
-        os.chdir(folder)
-        return parallel(settings(models, precision), count)
-
-    return prepare
+    """Ten seeds a model."""
+    return race.ours(lambda: settings(models, precision), count=count, evaluating=evaluating)
 
 
 def bound(dtype_name: str, mode: str = "highest") -> Callable[[], Measure]:
@@ -157,11 +94,10 @@ def data_loader(count: int) -> Any:
     return torch.utils.data.DataLoader(images, BATCH, shuffle=True, num_workers=count)
 
 
-def torch_loop(batches: Callable[[], Any]) -> Measure:
-    """The training loop of a tutorial."""
+def torch_step(network: Any, batches: Callable[[], Any]) -> Step:
+    """The training step of a tutorial."""
     import torch
 
-    network = plain_network()
     optimizer = torch.optim.Adam(network.parameters(), RATE)
     endless = itertools.chain.from_iterable(batches() for _ in itertools.count())
 
@@ -172,6 +108,11 @@ def torch_loop(batches: Callable[[], Any]) -> Measure:
         optimizer.step()
         return len(images)
 
+    return step
+
+
+def warm(step: Step) -> Measure:
+    """The rate of a step that was done before."""
     step()
     return lambda: rate(step)
 
@@ -181,15 +122,15 @@ def torch_data_loader(count: int) -> Callable[[], Measure]:
 
     def prepare() -> Measure:
         loader = data_loader(count)
-        return torch_loop(lambda: loader)
+        return warm(torch_step(plain_network(), lambda: loader))
 
     return prepare
 
 
 def arrays() -> tuple[Any, Any]:
     """Training images [N, 784] in [0, 1] and labels [N]."""
-    train = load_prepared(PREPARED).train
-    return train.images.reshape(-1, 784).astype(np.float32) / 255, np.array(train.labels)
+    train = load_prepared().train
+    return train.inputs.reshape(-1, 784).astype(np.float32) / 255, np.array(train.labels)
 
 
 def torch_memory() -> Measure:
@@ -203,7 +144,7 @@ def torch_memory() -> Measure:
         for chosen in torch.randperm(len(images)).split(BATCH):
             yield images[chosen], labels[chosen]
 
-    return torch_loop(batches)
+    return warm(torch_step(plain_network(), batches))
 
 
 def sklearn() -> Measure:
@@ -219,8 +160,7 @@ def sklearn() -> Measure:
         model.partial_fit(images[:12_800], labels[:12_800], classes=range(10))
         return 12_800
 
-    step()
-    return lambda: rate(step)
+    return warm(step)
 
 
 def jax(seeds: int) -> Callable[[], Measure]:
@@ -288,12 +228,11 @@ def keras() -> Measure:
         model.fit(images, labels, batch_size=BATCH, verbose=0)
         return len(images)
 
-    step()
-    return lambda: rate(step)
+    return warm(step)
 
 
-def lightning() -> Measure:
-    """Lightning's Trainer over tensors in memory."""
+def lightning_step(network: Callable[[], Any]) -> Step:
+    """A fit of Lightning's Trainer over tensors in memory."""
     import logging
 
     import torch
@@ -305,7 +244,7 @@ def lightning() -> Measure:
     class Classifier(LightningModule):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.network = plain_network()
+            self.network = network()
 
         def training_step(self, batch: Any, _: int) -> Any:
             return torch.nn.functional.cross_entropy(self.network(batch[0]), batch[1])
@@ -322,8 +261,7 @@ def lightning() -> Measure:
         trainer.fit(Classifier(), loader)
         return len(data)
 
-    step()
-    return lambda: rate(step)
+    return step
 
 
 CONTENDERS: dict[str, Callable[[], Measure]] = {
@@ -337,7 +275,7 @@ CONTENDERS: dict[str, Callable[[], Measure]] = {
     "training loop, validation and test": ours("bfloat16"),
     "torchvision and DataLoader, 2 workers": torch_data_loader(2),
     "torch, tensors in memory, one model": torch_memory,
-    "Lightning, tensors in memory": lightning,
+    "Lightning, tensors in memory": lambda: warm(lightning_step(plain_network)),
     "Keras on JAX": keras,
     "scikit-learn MLPClassifier": sklearn,
     "JAX, one model": jax(1),
@@ -346,105 +284,5 @@ CONTENDERS: dict[str, Callable[[], Measure]] = {
 }
 
 
-# --- measuring -----------------------------------------------------------------------------------
-
-
-def serve(name: str) -> None:
-    """One contender: measures once for every line that arrives."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print is no answer
-    measure = CONTENDERS[name]()
-    print("ready", file=answers)
-    for _ in sys.stdin:
-        print(measure(), file=answers)
-
-
-def race(rounds: int) -> dict[str, list[float]]:
-    """Every contender's rates, measured in turns; without those that cannot start here."""
-    running = {}
-    for name in CONTENDERS:
-        process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},  # for the fork server
-        )
-        assert process.stdout  # noqa: S101
-        if process.stdout.readline() == "ready\n":
-            running[name] = process
-        else:
-            print(f"not here: {name}", flush=True)
-    rates: dict[str, list[float]] = {name: [] for name in running}
-    for number in range(rounds):
-        for name, process in running.items():
-            assert process.stdin  # noqa: S101
-            assert process.stdout  # noqa: S101
-            process.stdin.write("\n")
-            process.stdin.flush()
-            rates[name].append(float(process.stdout.readline()))
-        print(f"round {number + 1} of {rounds}", flush=True)
-    for process in running.values():
-        process.kill()
-        process.communicate()
-    return rates
-
-
-def versions() -> dict[str, str]:
-    """Of everything that took part."""
-    found = {"python": sys.version.split()[0]}
-    for name in ("torch", "torchvision", "jax", "keras", "lightning", "scikit-learn", "numpy"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def table(rates: dict[str, list[float]]) -> str:
-    """Medians, their spread, and what ours do of each, as Markdown."""
-    lines = [
-        f"| what | image-steps per second | lowest to highest | {LOOP} does | {ALONE} does |",
-        "|---|---|---|---|---|",
-    ]
-    for name, values in rates.items():
-        by_loop, by_alone = (
-            statistics.median(ours / value for ours, value in zip(rates[own], values, strict=True))
-            for own in (LOOP, ALONE)
-        )
-        lines.append(
-            f"| {name} | {statistics.median(values):,.0f} | {min(values):,.0f} to "
-            f"{max(values):,.0f} | {by_loop:.2f} x | {by_alone:.2f} x |"
-        )
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Measures and writes benchmarks/results/training.json."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    options = parser.parse_args()
-    if options.serve:
-        serve(options.serve)
-        return
-    before = os.getloadavg()
-    rates = race(options.rounds)
-    write_json(
-        RESULTS / "training.json",
-        {
-            "unit": "image-steps per second",
-            "versions": versions(),
-            "cores": os.cpu_count(),
-            "load_before": before[0],
-            "load_after": os.getloadavg()[0],
-            "rates": rates,
-        },
-    )
-    print(table(rates))
-
-
 if __name__ == "__main__":
-    main()
+    race.main("training", CONTENDERS, [LOOP, ALONE], ROUNDS)

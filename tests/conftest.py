@@ -1,16 +1,46 @@
 """Fixtures that more than one test file needs."""
 
+import contextlib
+import shutil
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support import SMALL_TEST, SMALL_TRAIN, create_store, head
+from repository import Repository
+from support import ROOT, TINY, copy_of_the_code, create_store
 
-from lab.data import sources
-from lab.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from lab.base import params
 
-ROOT = Path(__file__).parent.parent
+
+@pytest.fixture(scope="module", autouse=True)
+def task_in_use(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Makes `task` the tiny one in this process; tests of tests/task have the repository's own."""
+    if request.path.is_relative_to(ROOT / "tests/task"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch, imported_anew("task"):
+        patch.syspath_prepend(TINY)
+        patch.setattr(params, "NETWORKS", TINY / "task/networks")
+        yield
+
+
+@contextlib.contextmanager
+def imported_anew(package: str) -> Iterator[None]:
+    """Forgets what was imported of a package, before the block and after it."""
+
+    def taken() -> dict[str, object]:
+        names = [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]
+        return {name: sys.modules.pop(name) for name in names}
+
+    before = taken()
+    try:
+        yield
+    finally:
+        taken()
+        sys.modules.update(before)
 
 
 @pytest.fixture(scope="session")
@@ -21,17 +51,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 
 @pytest.fixture(scope="session")
-def raw_mnist(shared: Path) -> Path:
-    """The folder of the four real, verified MNIST files; never write into it.
-
-    It is the checkout's own where `dvc repro` has run; else the files are fetched once for all.
-    """
-    own = ROOT / sources.RAW / "MNIST"
-    if all((own / file).is_file() for file in sources.CHECKSUMS["MNIST"]):
-        return own
-    with FileLock(shared / "raw_mnist.lock"):
-        sources.fetch("MNIST", shared / "raw_mnist", print)
-    return shared / "raw_mnist" / "MNIST"
+def code(shared: Path) -> Path:
+    """The code with the tiny task, made once for all; never write into it."""
+    folder, ready = shared / "code", shared / "code.ready"
+    with FileLock(shared / "code.lock"):
+        if not ready.exists():
+            copy_of_the_code(folder, leave=("docs/", "tests/"))
+            ready.touch()
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +73,27 @@ def empty_store(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small(raw_mnist: Path) -> dict[str, bytes]:
-    """A small data set made of real images: the first of each of MNIST's files."""
-    return {
-        TRAIN_IMAGES: head(raw_mnist / TRAIN_IMAGES, 3, SMALL_TRAIN),
-        TRAIN_LABELS: head(raw_mnist / TRAIN_LABELS, 1, SMALL_TRAIN),
-        TEST_IMAGES: head(raw_mnist / TEST_IMAGES, 3, SMALL_TEST),
-        TEST_LABELS: head(raw_mnist / TEST_LABELS, 1, SMALL_TEST),
-    }
+def trained(shared: Path, empty_store: Path) -> Repository:
+    """A repository after its first `dvc repro`, committed, made once for all workers.
+
+    Never write into it, nor let a stage run.
+    """
+    folder, ready = shared / "pipeline" / "repository", shared / "pipeline.ready"
+    with FileLock(shared / "pipeline.lock"):
+        if not ready.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed half-way
+            repository = Repository.created(folder, empty_store)
+            ran = repository.repro()
+            assert sorted(ran) == sorted(repository.stages())
+            repository.commit()
+            ready.touch()
+    return Repository(folder)
+
+
+@pytest.fixture
+def repository(trained: Repository, tmp_path: Path) -> Repository:
+    """A copy for one test, to do with it what it likes."""
+    return trained.copied(tmp_path / "repository")
 
 
 def pytest_configure() -> None:

@@ -9,6 +9,11 @@ from lab.evidence.schema import Evidence
 
 WOBBLE = [-1.0, 1.0] * 5
 COMMITS = ("1" * 40, "2" * 40)  # baseline, candidate
+SCORES = [
+    {"name": "accuracy", "unit": "%", "higher_is_better": True},
+    {"name": "loss", "unit": "nats", "higher_is_better": False},
+    {"name": "calibration_error", "unit": "%", "higher_is_better": False},
+]
 CLASSES = [str(digit) for digit in range(10)]
 
 
@@ -17,6 +22,12 @@ def confusion(mistakes: int, seeds: int = 10) -> list[list[int]]:
     np.fill_diagonal(counts, 1000 * seeds - 9 * mistakes)
     rows: list[list[int]] = counts.tolist()
     return rows
+
+
+def confused(counts: list[list[int]]) -> dict[str, Any]:
+    """The fields of a side that are made of its confusion."""
+    classes = [{"actual": sum(row), "right": row[label]} for label, row in enumerate(counts)]
+    return {"classes": classes, "confusion": counts if len(counts) <= 100 else None}
 
 
 def side(mean=0.97, sd=0.0005, seeds=range(10), mistakes=30, cost=True) -> dict[str, Any]:
@@ -35,7 +46,7 @@ def side(mean=0.97, sd=0.0005, seeds=range(10), mistakes=30, cost=True) -> dict[
         "precision": "float32",
         "validation": scores,
         "test": scores,
-        "confusion": confusion(mistakes, len(seeds)),
+        **confused(confusion(mistakes, len(seeds))),
         "curve": {
             "epoch": epochs,
             "train_loss": [0.3 - mean / 10, 0.2 - mean / 10, 0.1],
@@ -63,6 +74,7 @@ def model(name="relu_128", candidate=None, baseline=None, **more) -> dict[str, A
         "candidate_missing": None,
         "baseline_missing": None,
         "stale": [],
+        "moved": [],
         **more,
     }
 
@@ -76,22 +88,77 @@ def shifted(shift, sd=0.0, name="relu_128") -> dict[str, Any]:
     return model(name, candidate, baseline)
 
 
-def split(images: int, digest: str) -> dict[str, Any]:
-    return {"images": images, "sha256": digest * 64, "images_per_class": [images // 10] * 10}
+OWN = [
+    {"name": "macro_f1", "unit": "%", "higher_is_better": True},
+    {"name": "perplexity", "unit": "", "higher_is_better": False},
+    {"name": "latency", "unit": "ms", "higher_is_better": False},
+]
 
 
-def data(train="a", test="c", images=54_000) -> dict[str, Any]:
+def with_own(entry, *, baseline=True, shift=0.0) -> dict[str, Any]:
+    """A model whose sides also have the scores `OWN`, the candidate's higher by `shift`."""
+    for which, amount in (("baseline", 0.0), ("candidate", shift)):
+        if which == "candidate" or baseline:
+            side = entry[which]
+            for number, score in enumerate(OWN, start=1):
+                side["test"][score["name"]] = [
+                    round(0.5 * number + amount + 0.001 * WOBBLE[index % 10], 6)
+                    for index in range(len(side["seeds"]))
+                ]
+    return entry
+
+
+def split(examples: int, digest: str, classes=10) -> dict[str, Any]:
+    counts = [examples // classes] * classes
+    return {"examples": examples, "sha256": digest * 64, "examples_per_class": counts}
+
+
+def data(train="a", test="c", examples=54_000, kind="grey image", names=CLASSES) -> dict[str, Any]:
     return {
         "name": "MNIST",
         "split_seed": 0,
-        "train": split(images, train),
-        "validation": split(6_000, "b"),
-        "test": split(10_000, test),
+        "kind": kind,
+        "class_names": names,
+        "train": split(examples, train, classes := len(names or CLASSES)),
+        "validation": split(6_000, "b", classes),
+        "test": split(10_000, test, classes),
     }
 
 
-def image(index=7, name="relu_128", label=4, before=9, after=4) -> dict[str, Any]:
-    pixels = bytes((row * column) % 256 for row in range(28) for column in range(28))
+def grey(height=28, width=28) -> dict[str, Any]:
+    pixels = bytes((row * column) % 256 for row in range(height) for column in range(width))
+    return {"kind": "grey image", "height": height, "width": width,
+            "pixels": base64.b64encode(pixels).decode()}  # fmt: skip
+
+
+def colour(height=32, width=32) -> dict[str, Any]:
+    """Red grows to the right, green downwards."""
+    pixels = bytes(
+        value
+        for row in range(height)
+        for column in range(width)
+        for value in (255 * column // width, 255 * row // height, 64)
+    )
+    return {**grey(height, width), "kind": "colour image",
+            "pixels": base64.b64encode(pixels).decode()}  # fmt: skip
+
+
+def text(words="My card has not arrived yet, what can I do about it?") -> dict[str, Any]:
+    return {"kind": "text", "text": words}
+
+
+def row(*columns) -> dict[str, Any]:
+    columns = columns or (
+        ("capital_gain", 99_999.0, 13.25),
+        ("age", 90.0, -1.5),
+        ("tax", None, 0.0),
+    )
+    keys = ("name", "value", "deviation")
+    return {"kind": "row", "columns": [dict(zip(keys, one, strict=True)) for one in columns],
+            "column_count": 14}  # fmt: skip
+
+
+def example(index=7, name="relu_128", label=4, before=9, after=4, given=None) -> dict[str, Any]:
     return {
         "model": name,
         "index": index,
@@ -102,7 +169,7 @@ def image(index=7, name="relu_128", label=4, before=9, after=4) -> dict[str, Any
         "candidate_votes": 10,
         "baseline_seeds": 10,
         "candidate_seeds": 10,
-        "pixels": base64.b64encode(pixels).decode(),
+        "input": given or grey(),
     }
 
 
@@ -115,7 +182,12 @@ def evidence(*models, **more) -> dict[str, Any]:
     """A whole report.json; keywords replace its fields."""
     baseline, candidate = COMMITS
     return {
-        "schema_version": 2,
+        "schema_version": 3,
+        "scores": SCORES,
+        "scores_missing": None,
+        "scores_removed": [],
+        "metric": "accuracy",
+        "baseline_metric": "accuracy",
         "margin": 0.001,
         "baseline_margin": 0.001,
         "class_names": CLASSES,
@@ -163,7 +235,7 @@ def evidence(*models, **more) -> dict[str, Any]:
                 "reasons": ["models.relu_128.learning_rate 0.005 → 0.002"],
             },
         ],
-        "images": [image()],
+        "examples": [example()],
         "flips": [flips()],
         **more,
     }

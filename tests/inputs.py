@@ -20,7 +20,6 @@ import subprocess
 import sys
 import time
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,12 +27,14 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from evidences import evidence, model, side
-from support import idx_bytes
+from made_data import CLASSES, PIXELS, images, parts, prepared
+from support import SMALL, TINY
 
 import compare
 from lab.base import params
@@ -42,18 +43,18 @@ from lab.base.errors import LabError
 from lab.base.files import sha256
 from lab.base.stages import Stage, read_stages
 from lab.ci import artifact
-from lab.data import description, idx, sources, splits
+from lab.data import description, splits
 from lab.data import prepared as storage
 from lab.data.description import DESCRIPTION
 from lab.data.prepared import PREPARED
-from lab.data.splits import Prepared, Split
 from lab.evidence import flips, revision_results, snapshots
 from lab.evidence import schema as evidence_file
 from lab.evidence.changes import change_entry, value_changes
 from lab.evidence.snapshots import WorkingTree, model_params, pins
 from lab.evidence.staleness import stage_changes, staleness
-from lab.results import predictions, weights
+from lab.results import predictions, probabilities, scores, weights
 from lab.results.comparison import Chosen
+from lab.results.schema import ACCURACY
 from lab.results.storage import CURVES, MODEL_RESULTS, TRAINED
 from lab.training.outcome import Epoch, Evaluation, Trained
 from lab.training.scoring import write_trained
@@ -64,8 +65,8 @@ BYTES = 2 * 2**30
 ADDRESS_SPACE = 12 * 2**30  # so that what asks for all memory fails instead of swapping
 LONGEST_MESSAGE = 2_000
 SEEDS = (0, 1, 2)
-MODEL = "relu_128"
-OTHER = "linear_64"
+MODEL = "relu_8"
+OTHER = "linear_4"
 
 Chance = random.Random
 
@@ -203,7 +204,7 @@ SNIPPETS = [
     "x" * 30_000, "\u202eabc", "\ufeff", "'" + "\u0301" * 500 + "'", "yes", "~", "''", "[]", "{}", "[1, 1]",
     "[0, 0.0]", "[true, 1]", "[-1]", "[2147483648]", "[" + "1, " * 2_000 + "1]", "..", "/tmp/escaped",
     "--- 1", "... 1", "%YAML 9.9", "%TAG ! tag:x,2000:", "# x", "\t1", "\r", "1 # x", "[1, ]", "[,]", "{,}",
-    "${models}", "${models.relu_128}", "${a", "${}", "${" * 500, "python train.py ${key.x}",
+    "${models}", "${models.relu_8}", "${a", "${}", "${" * 500, "python train.py ${key.x}",
 ]  # fmt: skip
 
 
@@ -302,55 +303,25 @@ def parsed_once(content: bytes, where: str, limit: int) -> Any:
     return copy.deepcopy(parsed(content, where, limit))
 
 
-# --- images --------------------------------------------------------------------------------------
-
-
-def make_idx(chance: Chance) -> None:
-    name = chance.choice([idx.TRAIN_IMAGES, idx.TRAIN_LABELS, idx.TEST_IMAGES])
-    content = bytearray(VALID[name])
-    if chance.random() < 0.6:  # the header: magic number and counts
-        at = 4 * chance.randrange(4)
-        number = chance.choice([0, 1, 27, 29, 2**16, 2**31, 2**32 - 1, chance.getrandbits(32)])
-        content[at : at + 4] = struct.pack(">I", number)
-    else:
-        content = bytearray(corrupted(chance, bytes(content)))
-    if chance.random() < 0.3:
-        packed = sources.GZIP_MAGIC + zlib.compress(content, wbits=31)[2:]
-        content = bytearray(corrupted(chance, packed) if chance.random() < 0.7 else packed)
-    Path(name).write_bytes(content)
-
-
-def read_idx() -> None:
-    found = {}
-    for name in (
-        idx.TRAIN_IMAGES,
-        idx.TRAIN_LABELS,
-        idx.TEST_IMAGES,
-        idx.TEST_LABELS,
-    ):
-        content = Path(name).read_bytes()
-        is_packed = content.startswith(sources.GZIP_MAGIC)
-        found[name] = sources.gunzip(content, 10_000_000) if is_packed else content
-    description.describe("MNIST", 0, splits.split(*idx.read(found), 10, 0))
-
+# --- prepared arrays -----------------------------------------------------------------------------
 
 NPY_HEADERS = [
     "{'descr': '|O', 'fortran_order': False, 'shape': (60,), }",
-    "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, 28, 28), }",
-    "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 28, 28), }",
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, 20, 7), }",
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 20, 7), }",
     "{'descr': '|u1', 'fortran_order': False, 'shape': (9223372036854775807, 2), }",
-    "{'descr': '|u1', 'fortran_order': False, 'shape': (True, 28, 28), }",
-    "{'descr': '|V0', 'fortran_order': False, 'shape': (60, 28, 28), }",
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (True, 20, 7), }",
+    "{'descr': '|V0', 'fortran_order': False, 'shape': (60, 20, 7), }",
     "{'descr': [('a', '|u1')], 'fortran_order': False, 'shape': (60,), }",
     "{'descr': ('|u1', (2**70,)), 'fortran_order': False, 'shape': (60,), }",
     "{'descr': '<M8[ns]', 'fortran_order': False, 'shape': (1,), }",
-    "{'descr': '|u1', 'fortran_order': 1, 'shape': (60, 28, 28), }",
-    "{'descr': '|u1', 'fortran_order': True, 'shape': (60, 28, 28), }",
+    "{'descr': '|u1', 'fortran_order': 1, 'shape': (60, 20, 7), }",
+    "{'descr': '|u1', 'fortran_order': True, 'shape': (60, 20, 7), }",
     "{'descr': '|u1', 'fortran_order': False, 'shape': (), }",
     "{'descr': '|u1', 'fortran_order': False, 'shape': " + "(" * 300 + ")" * 300 + ", }",
     "{'descr': '|u1', 'fortran_order': False, 'shape': (" + "9" * 5_000 + ",), }",
     "__import__('os').system('touch escaped')",
-    "{**{'descr': '|u1'}, 'fortran_order': False, 'shape': (60, 28, 28)}",
+    "{**{'descr': '|u1'}, 'fortran_order': False, 'shape': (60, 20, 7)}",
     "[]", "", "{", "{'descr': '|u1'}", "x" * 9_990, "-" * 9_000 + "1", "\x00", "1 if 1 else 2",
 ]  # fmt: skip
 
@@ -369,7 +340,7 @@ def npy(chance: Chance, body: bytes) -> bytes:
 
 
 def make_prepared(chance: Chance) -> None:
-    name = f"{PREPARED}/{chance.choice(splits.SPLITS)}_{chance.choice(['images', 'labels'])}.npy"
+    name = f"{PREPARED}/{chance.choice(splits.SPLITS)}_{chance.choice(['inputs', 'labels'])}.npy"
     content = VALID[name]
     Path(name).write_bytes(
         corrupted(chance, content) if chance.random() < 0.5 else npy(chance, content[128:])
@@ -377,7 +348,7 @@ def make_prepared(chance: Chance) -> None:
 
 
 def read_prepared() -> None:
-    description.describe("MNIST", 0, storage.load_prepared(PREPARED))
+    storage.verify(storage.load_prepared())
 
 
 # --- results -------------------------------------------------------------------------------------
@@ -423,8 +394,7 @@ def make_weights(chance: Chance) -> None:
 
 
 def read_weights() -> None:
-    tree = params.parse(VALID["params.yaml"], "params.yaml")
-    weights.export_seed(Path("models/best"), MODEL, SEEDS[1], tree.models[MODEL])
+    weights.read_seed(MODEL, SEEDS[1])
 
 
 def make_predictions(chance: Chance) -> None:
@@ -466,12 +436,35 @@ def make_predictions(chance: Chance) -> None:
 
 def read_predictions() -> None:
     path = TRAINED / MODEL / "predictions.npz"
-    prepared = storage.load_prepared(PREPARED)
-    labels = prepared.test.labels
-    with both(lambda: compare.predictions_of(Chosen(model=MODEL, seed=SEEDS[1]), labels)):
+    data = storage.load_prepared()
+    chosen, labels = Chosen(model=MODEL, seed=SEEDS[1]), data.test.labels
+    with both(lambda: compare.predictions_of(chosen, labels, CLASSES)):
         found = revision_results.read_results(WorkingTree(Path()), {})
-        flips.predictions(found, MODEL, prepared, Cache(Path()), "candidate")
-        flips.majority(predictions.read_predictions(path).predictions)
+        flips.predictions(found, MODEL, data, Cache(Path()), "candidate")
+        flips.majority(predictions.read_predictions(path, CLASSES).predictions)
+
+
+def make_probabilities(chance: Chance) -> None:
+    name = str(probabilities.path_of(MODEL, "test"))
+    Path("dvc.lock").write_bytes(b"")  # takes long to read
+    match chance.randrange(3):
+        case 0:
+            Path(name).write_bytes(corrupted(chance, VALID[name]))
+        case 1:
+            Path(name).write_bytes(npy(chance, VALID[name][128:]))
+        case _:
+            shape = chance.choice([(0, 40, 10), (3, 40, 0), (3, 39, 10), (2, 40, 10), (3, 40), ()])
+            kind = chance.choice(["<f4", ">f4", "<f8", "|u1", "<U4"])
+            value = chance.choice([0.5, np.nan, -1, 2, np.inf])
+            with np.errstate(invalid="ignore"):
+                np.save(name, np.full(shape, value).astype(kind))
+
+
+def read_probabilities() -> None:
+    labels = storage.load_prepared().test.labels
+    path = probabilities.path_of(MODEL, "test")
+    given = scores.Scored(probabilities.read(path, SEEDS, len(labels)), labels)
+    scores.spreads(scores.own_metrics(), MODEL, SEEDS, given)
 
 
 def make_results(chance: Chance) -> None:
@@ -492,10 +485,11 @@ def read_results() -> None:
             update={"train": tree.train.model_copy(update={"seeds": list(SEEDS)})}
         )
         trained = {name: compare.read_results(name, tree) for name in tree.models}
-        found = compare.compare(trained, tree.compare.margin)
-        compare.write_metrics(trained, found.chosen)
+        table = compare.score_table(trained, [], storage.load_prepared())
+        found = compare.compare(table, ACCURACY, tree.compare.margin)
+        compare.write_metrics(table, found)
         for difference in found.differences:
-            difference.sentence()
+            difference.sentence("%")
         description.read_description(DESCRIPTION)
 
     with both(compared):
@@ -539,10 +533,10 @@ def read_artifact() -> None:
 KINDS: dict[str, tuple[Callable[[Chance], None], Callable[[], None]]] = {
     "params.yaml": (make_params, read_params),
     "dvc.lock, dvc.yaml, requirements": (make_pipeline, read_revision),
-    "IDX": (make_idx, read_idx),
     "prepared arrays": (make_prepared, read_prepared),
     "safetensors": (make_weights, read_weights),
     "npz": (make_predictions, read_predictions),
+    "probabilities": (make_probabilities, read_probabilities),
     "results JSON, CSV": (make_results, read_results),
     "DVC cache": (make_cache, read_cache),
     "report artifacts": (make_artifact, read_artifact),
@@ -568,23 +562,18 @@ def both(first: Callable[[], object]) -> Iterator[None]:
 VALID: dict[str, bytes] = {}
 
 
+ALSO_VALID: dict[str, bytes] = {}  # files of other kinds
+
+
 def make_valid() -> None:
     """A small project in the working folder, and what all of its files hold."""
-    chance = np.random.default_rng(0)
-
-    def some(count: int) -> Split:
-        images = chance.integers(0, 255, (count, 28, 28), dtype=np.uint8)
-        return Split(images, np.arange(count, dtype=np.uint8) % 10)
-
-    data = Prepared(some(60), some(20), some(40))
-    storage.save_prepared(data, PREPARED)
-    description.write_description(description.describe("MNIST", 0, data), DESCRIPTION)
-    for name, part in {"train": data.train, "t10k": data.test}.items():
-        Path(f"{name}-images-idx3-ubyte").write_bytes(idx_bytes(part.images))
-        Path(f"{name}-labels-idx1-ubyte").write_bytes(idx_bytes(part.labels))
+    data = prepared(images(60, 0), images(20, 1), images(40, 2))
+    split = parts(train=data.train, validation=data.validation, test=data.test)
+    storage.save_prepared(split, CLASSES, PREPARED)
+    description.write_description(data.description, DESCRIPTION)
     validation, test = (evaluated(part.labels) for part in (data.validation, data.test))
-    weights = {}  # of one hidden layer with 128 units, as params.yaml has MODEL
-    for layer, (into, out) in enumerate([(784, 128), (128, 10)]):
+    weights = {}  # of one hidden layer with 8 units, as params.yaml has MODEL
+    for layer, (into, out) in enumerate([(PIXELS, 8), (8, CLASSES)]):
         weights[f"{2 * layer}.weight"] = np.zeros((3, out, into), np.float32)
         weights[f"{2 * layer}.bias"] = np.zeros((3, out), np.float32)
     epochs = tuple(
@@ -601,10 +590,14 @@ def make_valid() -> None:
     Path(COST).write_text(json.dumps(cost))
     subprocess.run(["git", "init", "-q"], check=True)
     Path(".dvc").mkdir()
-    for name in ("params.yaml", "dvc.yaml", "dvc.lock", "requirements.txt", ".dvc/config"):
+    for name in ("dvc.yaml", "requirements.txt", ".dvc/config"):
         Path(name).write_bytes((ROOT / name).read_bytes())
+    Path("params.yaml").write_text(SMALL)
+    Path("dvc.lock").write_bytes(lock())
     with zipfile.ZipFile("report.zip", "w") as archive:
         archive.writestr("report.json", json.dumps(evidence(model(MODEL, side(), side()))))
+    for name, content in ALSO_VALID.items():
+        Path(name).write_bytes(content)
     files = [path for path in Path().rglob("*") if path.is_file()]
     VALID.update({path.as_posix(): path.read_bytes() for path in files})
     for name, content in VALID.items():
@@ -612,13 +605,34 @@ def make_valid() -> None:
         (Path("valid") / name).write_bytes(content)
 
 
+def lock() -> bytes:
+    """A `dvc.lock` as if all stages had run, with made-up hashes."""
+    entries = {}
+    for name, stage in read_stages(Path()).items():
+        entries[name] = {
+            "cmd": stage.command,
+            "deps": [entry(path) for path in stage.dependencies],
+            "params": {"params.yaml": {key: one.present for key, one in stage.params.items()}},
+            "outs": [entry(path) for path in stage.outputs],
+        }
+    content = io.BytesIO()
+    YAML(typ="safe", pure=True).dump({"schema": "2.0", "stages": entries}, content)
+    return content.getvalue()
+
+
+def entry(path: str) -> dict[str, Any]:
+    md5 = sha256(path.encode())[:32]
+    return {"path": path, "hash": "md5", "md5": md5, "size": len(path)}
+
+
 def evaluated(labels: Any) -> Evaluation:
     predictions = np.repeat(labels[None], len(SEEDS), axis=0)
     predictions[:, ::7] = 3
     accuracy = (predictions == labels).mean(axis=1)
-    return Evaluation(
-        accuracy, 1 - accuracy, predictions, np.full(predictions.shape, 0.9, np.float32)
-    )
+    probabilities = np.full((*predictions.shape, 10), 0.1 / 9, np.float32)
+    np.put_along_axis(probabilities, predictions[..., None].astype(int), np.float32(0.9), axis=2)
+    confidence = np.full(predictions.shape, 0.9, np.float32)
+    return Evaluation(accuracy, 1 - accuracy, predictions, confidence, probabilities)
 
 
 def restore() -> None:
@@ -735,10 +749,16 @@ def place_of(error: BaseException) -> str:
     return found
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Reads what the command line names."""
+    params.NETWORKS = TINY / "task/networks"
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     os.environ["DVC_SITE_CACHE_DIR"] = str(Path("dvc").absolute())
     if any(Path().iterdir()):
         sys.exit("it writes corrupted files into the working directory: start it in an empty one")
     print(json.dumps(read_all(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support import copy_of_the_code, run_in, started
+import psutil
+from support import PATIENCE_SECONDS, copy_of_the_code, run_in, started
+
+from lab.base.stages import read_stages
 
 LINKED = ("data", ".dvc/cache")  # whose files are only ever replaced, never written in place
 
@@ -29,12 +32,10 @@ class Repository:
         }  # fmt: skip
 
     @classmethod
-    def created(cls, folder: Path, params: str, raw_mnist: Path, store: Path) -> "Repository":
-        """The code with other params, raw images and an empty store, committed; nothing has run."""
+    def created(cls, folder: Path, store: Path) -> "Repository":
+        """The code with the tiny task and an empty store, committed; nothing has run."""
         copy_of_the_code(folder)
-        shutil.copytree(raw_mnist, folder / "data" / "raw" / "MNIST")
         shutil.copy(store, folder / "mlflow.db")
-        (folder / "params.yaml").write_text(params)
         repository = cls(folder)
         repository.run("git", "init", "-q", "-b", "main")
         repository.commit()
@@ -66,6 +67,10 @@ class Repository:
     def repro(self, *arguments: str) -> list[str]:
         """Runs `dvc repro`; the stages it ran."""
         return stages_run(self.dvc("repro", *arguments))
+
+    def stages(self) -> list[str]:
+        """The stages of dvc.yaml, in its order."""
+        return list(read_stages(self.folder))
 
     def stale(self) -> list[str]:
         """The stages that DVC would run."""
@@ -100,12 +105,24 @@ class Repository:
             for line in process.stdout or ():
                 output += line
                 if when in line:
-                    return  # and `started` kills
-        raise AssertionError(output)
+                    break  # and `started` kills
+            else:
+                raise AssertionError(output)
+        # The writer of its runs, in a session of its own, says that they failed, and may still be
+        # importing MLflow. A user needs longer for the next command than it does for that.
+        left = [one for one in psutil.process_iter() if _cwd(one) == self.folder]
+        psutil.wait_procs(left, timeout=PATIENCE_SECONDS)
 
     def commit(self) -> None:
         self.run("git", "add", "-A")
         self.run("git", "commit", "-qm", "results")
+
+
+def _cwd(process: psutil.Process) -> Path | None:
+    try:
+        return Path(process.cwd())
+    except psutil.Error:
+        return None
 
 
 def stages_run(output: str) -> list[str]:

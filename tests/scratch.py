@@ -22,12 +22,13 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from lab.base.stages import read_stages
 from tests.support import copy_of_the_code, create_store
 
 ROOT = Path(__file__).parent.parent
 PARAMS = """\
-dataset: {{name: MNIST, validation_size: 20000, split_seed: {split_seed}}}
-train: {{seeds: [0, 1, 2, 3], seeds_per_stack: 2, epochs: {epochs}, batch_size: 200,
+dataset: {{name: tiny, validation_size: 200, split_seed: {split_seed}}}
+train: {{seeds: [0, 1, 2, 3], seeds_per_stack: 2, epochs: {epochs}, batch_size: 10,
         precision: float32}}
 models:
   relu_8: {{network: feed_forward, hidden: [8], activation: relu, dropout: 0.1, optimizer: adam,
@@ -36,9 +37,8 @@ models:
              learning_rate: 0.01, schedule: linear, weight_decay: 0.0}}
 compare: {{margin: 0.001}}
 """
-OLD = PARAMS.format(split_seed=1, epochs=2)
-NEW = PARAMS.format(split_seed=0, epochs=4)
-MODELS = ("relu_8", "linear_4")
+OLD = PARAMS.format(split_seed=1, epochs=4)
+NEW = PARAMS.format(split_seed=0, epochs=10)
 
 MARK = "FAULT_CASE"  # environment variable that tells a case's processes from all others
 PATIENCE = 240.0  # seconds for a command that takes a few
@@ -46,46 +46,29 @@ LEAVE_SECONDS = 20.0  # until no process may be left
 RESULTS = ("data", "models", "metrics", "dvc.lock", "report")
 NOT_COMPARED = "report/costs"  # times
 
-RAW_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
-PREPARED = ("data", "metrics/dataset.json")
-TRAINED = ("models/runs", "metrics/runs", "metrics/curves")
-
 
 @dataclass(frozen=True)
 class Command:
-    """A command under test: its arguments, and the results of which stages it finds new."""
+    """A command under test: its arguments, and the stages it runs; all that they follow is new."""
 
     arguments: tuple[str, ...]
-    new: tuple[str, ...] = ()  # stages whose results are new when it starts
-    writes: tuple[str, ...] = ()  # where its results are
+    runs: str | None  # a stage or a group of them, "" for all; None: it needs all, and runs none
+
+    def includes(self, stage: str) -> bool:
+        return self.runs is not None and (
+            self.runs in ("", stage) or stage.startswith(f"{self.runs}@")
+        )
 
 
 PYTHON = "python"
 COMMANDS = {
-    "prepare": Command((PYTHON, "prepare.py"), (), PREPARED),
-    "train": Command(
-        (PYTHON, "train.py", "relu_8"),
-        ("prepare",),
-        ("models/runs/relu_8", "metrics/runs/relu_8.json", "metrics/curves/relu_8.csv"),
-    ),
-    "train_parallel": Command(
-        (PYTHON, "train_parallel.py", "--workers", "2"),
-        ("prepare",),
-        TRAINED,
-    ),
-    "compare": Command(
-        (PYTHON, "compare.py"),
-        ("prepare", "train@relu_8", "train@linear_4"),
-        ("models/best", "metrics"),
-    ),
-    "report": Command(
-        (PYTHON, "report.py", "--base", "HEAD~1"),
-        ("prepare", "train@relu_8", "train@linear_4", "compare"),
-    ),
-    "sync": Command(
-        (PYTHON, "sync.py"), ("prepare", "train@relu_8", "train@linear_4", "compare"), ()
-    ),
-    "dvc repro": Command(("dvc", "repro"), (), RESULTS[:4]),
+    "prepare": Command((PYTHON, "prepare.py"), "prepare"),
+    "train": Command((PYTHON, "train.py", "relu_8"), "train@relu_8"),
+    "train_parallel": Command((PYTHON, "train_parallel.py", "--workers", "2"), "train"),
+    "compare": Command((PYTHON, "compare.py"), "compare"),
+    "report": Command((PYTHON, "report.py", "--base", "HEAD~1"), None),
+    "sync": Command((PYTHON, "sync.py"), None),
+    "dvc repro": Command(("dvc", "repro"), ""),
 }
 
 
@@ -231,17 +214,28 @@ class Bench:
     """The old and the new results, made once, and the states in which commands start."""
 
     def __init__(
-        self, folder: Path, raw: Path, say: Callable[[str], None], is_data_alone: bool = False
+        self,
+        folder: Path,
+        say: Callable[[str], None],
+        is_data_alone: bool = False,
+        change: Callable[[Path], None] = lambda _: None,
+        dataset: str = "",
     ) -> None:
-        """Runs the pipeline twice; with `is_data_alone` only `prepare.py`, for tests in seconds."""
+        """Runs the pipeline twice; with `is_data_alone` only `prepare.py`, for tests in seconds.
+
+        `change` may lay out another task, whose section of params.yaml starts as `dataset` says.
+        """
         self.folder = folder
         self.is_data_alone = is_data_alone
         say("making the reference results, old and new")
         build = Project(folder / "build")
         copy_of_the_code(build.folder)
-        shutil.copytree(raw, build.folder / "data" / "raw" / "MNIST")
-        self.old = self._results(build, "old", OLD)
-        self.new = self._results(build, "new", NEW)
+        change(build.folder)
+        build.must("git", "init", "-q", "-b", "main")
+        usual = "name: tiny, validation_size: 200"
+        self.old = self._results(build, "old", OLD.replace(usual, dataset or usual))
+        self.new = self._results(build, "new", NEW.replace(usual, dataset or usual))
+        self.stages = read_stages(self.new)
         self.empty_store = self.folder / "empty.db"
         if not self.is_data_alone:
             create_store(self.empty_store)
@@ -251,8 +245,6 @@ class Bench:
         if self.is_data_alone:
             build.must("python", "prepare.py")
         else:
-            if not (build.folder / ".git").exists():
-                build.must("git", "init", "-q", "-b", "main")
             build.must("dvc", "repro", "prepare")
             linked_copy(build.folder / ".dvc", self.folder / f"{name}.prepared")
             build.must("dvc", "repro")
@@ -266,14 +258,14 @@ class Bench:
         """Lays out old results, new parameters, and what the command needs new."""
         clear(project.folder)
         linked_copy(self.new, project.folder, leave=(*RESULTS, ".dvc"))
+        new = self.before(command)
         # Its cache must not hold the results already.
-        cache = self.folder / "new.prepared" if COMMANDS[command].new else self.old / ".dvc"
+        cache = self.folder / "new.prepared" if new else self.old / ".dvc"
         linked_copy(cache, project.folder / ".dvc")
-        new = COMMANDS[command].new
         for top in RESULTS:
             linked_copy(self.old / top, project.folder / top)
         for stage in new:
-            for top in self._outputs(stage):
+            for top in self.stages[stage].outputs:
                 remove(project.folder / top)
                 linked_copy(self.new / top, project.folder / top)
         remove(project.folder / "report")
@@ -291,14 +283,24 @@ class Bench:
         if not self.is_data_alone:
             shutil.copyfile(self.empty_store, project.folder / "mlflow.db")
 
-    @staticmethod
-    def _outputs(stage: str) -> tuple[str, ...]:
-        if stage == "prepare":
-            return PREPARED
-        if stage == "compare":
-            return (*COMMANDS["compare"].writes, "models/runs")
-        model = stage.removeprefix("train@")
-        return f"models/runs/{model}", f"metrics/runs/{model}.json", f"metrics/curves/{model}.csv"
+    def before(self, command: str) -> list[str]:
+        """The stages whose results are new when it starts: all that those it runs follow."""
+        run = COMMANDS[command]
+        if run.runs is None:
+            return list(self.stages)
+        found: set[str] = set()
+        todo = [name for name in self.stages if run.includes(name)]
+        while todo:
+            new = {*self.stages[todo.pop()].follows} - found
+            found |= new
+            todo += new
+        return [name for name in self.stages if name in found and not run.includes(name)]
+
+    def written(self, command: str) -> list[str]:
+        """Where its results are."""
+        run = COMMANDS[command]
+        named = [name for name in self.stages if run.includes(name)]
+        return [path for name in named for path in self.stages[name].outputs]
 
     def _mix_lock(self, folder: Path, stages: Sequence[str]) -> None:
         yaml = YAML()
@@ -324,7 +326,7 @@ class Bench:
         start = project.files()
         done = project.run(*COMMANDS[command].arguments, **environment)
         files = project.files()
-        wanted = hashes(self.new, COMMANDS[command].writes)
+        wanted = hashes(self.new, self.written(command))
         other = [name for name in wanted if files.get(name) != wanted[name] and name != "dvc.lock"]
         if done.code != 0 or other:
             raise RuntimeError(f"{command}: {done.code}, {other}\n{done.output}{done.errors}")
@@ -352,6 +354,8 @@ def linked_copy(source: Path, target: Path, leave: Sequence[str] = ()) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         place(source, target)
         return
+    if source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.rglob("*")):
         name = path.relative_to(source)
         if name.parts[0] in leave:

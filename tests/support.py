@@ -1,58 +1,22 @@
-"""What several test files use: IDX files, folders as they are, the project's code and commands."""
+"""What several test files use: the tiny task, folders as they are, the project's code, commands."""
 
 import contextlib
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 ROOT = Path(__file__).parent.parent
-SMALL_TRAIN, SMALL_TEST = 300, 100  # images of the small data set
 PATIENCE_SECONDS = 600  # for what takes seconds: it ends what hangs, on the slowest machine
 
-# A params.yaml whose models train in a second, on the 10,000 images that do not validate.
-SMALL = """\
-dataset:
-  name: MNIST
-  validation_size: 50000
-  split_seed: 0
-train:
-  seeds: [0, 1, 2]
-  seeds_per_stack: 2
-  epochs: 1
-  batch_size: 100
-  precision: float32
-models:
-  relu_8:
-    {network: feed_forward, hidden: [8], activation: relu, dropout: 0.0, optimizer: adam,
-     learning_rate: 0.01, schedule: linear, weight_decay: 0.0}
-  linear_4:
-    {network: feed_forward, hidden: [4], activation: linear, dropout: 0.0, optimizer: adam,
-     learning_rate: 0.01, schedule: linear, weight_decay: 0.0}
-compare:
-  margin: 0.001
-"""
-
-
-def idx_bytes(array: NDArray[np.uint8]) -> bytes:
-    return struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape) + array.tobytes()
-
-
-def head(path: Path, dimensions: int, count: int) -> bytes:
-    """The first images or labels of a real file, as an IDX file of its own."""
-    header, item = 4 + 4 * dimensions, 784 if dimensions == 3 else 1
-    with path.open("rb") as file:
-        content = file.read(header + count * item)
-    shape = (count, 28, 28) if dimensions == 3 else (count,)
-    return idx_bytes(np.frombuffer(content, np.uint8, offset=header).reshape(shape))
+# The task of all tests but those of tests/task, and a params.yaml whose models train in a second.
+TINY = ROOT / "tests/tiny"
+SMALL = (TINY / "params.yaml").read_text()
+REPLACED = ("task/", "params.yaml")  # what a fork changes
 
 
 def is_one_line(message: str) -> bool:
@@ -77,11 +41,21 @@ def tracked_files() -> list[str]:
 
 
 def copy_of_the_code(folder: Path, leave: tuple[str, ...] = ()) -> None:
-    """What git would commit of this repository, without results and what `leave` names."""
+    """What git would commit of this repository with the tiny task in place of the one in use.
+
+    Without results and what `leave` names.
+    """
     for name in tracked_files():
-        if not name.startswith(("metrics/", "dvc.lock", *leave)):
+        if not name.startswith(("metrics/", "dvc.lock", *REPLACED, *leave)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    lay_out_the_tiny_task(folder)
+
+
+def lay_out_the_tiny_task(folder: Path) -> None:
+    """What somebody with another task changes: `task/` and `params.yaml`."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(TINY, folder, ignore=ignored, dirs_exist_ok=True)
 
 
 def run_in(folder: Path, environment: Mapping[str, str], *command: str, code: int = 0) -> str:

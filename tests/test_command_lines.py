@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from evidences import evidence, model, side
-from support import PATIENCE_SECONDS, is_one_line
+from support import PATIENCE_SECONDS, SMALL, is_one_line
 
 from lab.base.errors import LabError
 from lab.evidence import revisions
@@ -16,26 +16,27 @@ from lab.evidence.changes import file_changes, uncommitted
 from lab.evidence.revisions import resolve_base
 from lab.evidence.snapshots import Committed
 
-ROOT = Path(__file__).parent.parent
 LONG, BYTES = "x" * 5_000, os.fsdecode(b"\xff\xfe")
 EVENT = ["pull_request.py", "collect"]
 
 
-def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, code: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     left_out = ("GIT_", "GITHUB_", "MLFLOW", "DAGSHUB", "DVC")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     script, *rest = arguments
-    command = ["-m", script] if script.startswith("lab.") else [str(ROOT / script)]
+    command = ["-m", script] if script.startswith("lab.") else [str(code / script)]
     return subprocess.run(
         [sys.executable, *command, *rest], cwd=folder, capture_output=True, text=True,
         timeout=PATIENCE_SECONDS, errors="replace", check=False,
-        env={**kept, "PYTHONPATH": str(ROOT), **environment},
+        env={**kept, "PYTHONPATH": str(code), **environment},
     )  # fmt: skip
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_text(SMALL)
     for name, content in {
         "open.json": "[", "deep.json": "[" * 100_000, "number.json": '{"pull_request": 3}',
         "options.json": '{"pull_request": {"base": {"ref": "x", "sha": "--all"}}}',
@@ -54,7 +55,7 @@ def folder(tmp_path) -> Path:
         (["report.py", "render", LONG], {}, "use a shorter path"),
         (["report.py", "render", "/dev/null"], {}, "/dev/null: "),
         (["report.py", "render", "missing.json"], {}, "missing.json: no such file; "),
-        (["compare.py"], {}, "metrics/runs/relu_128.json: no such file"),
+        (["compare.py"], {}, "metrics/runs/relu_8.json: no such file"),
         (["report.py", "render", "good.json", "--output", LONG], {}, "use a shorter path"),
         (["report.py", "render", "good.json", "--output", "good.json/x"], {}, "where a folder"),
         (["report.py", "render", "good.json", "--run-url", "javascript:1"], {}, "--run-url"),
@@ -81,9 +82,9 @@ def folder(tmp_path) -> Path:
     ],
     ids=lambda value: str(value)[:40].encode("ascii", "replace").decode(),
 )  # fmt: skip
-def test_nonsense_is_refused_in_one_line(folder, arguments, environment, said):
+def test_nonsense_is_refused_in_one_line(folder, code, arguments, environment, said):
     before = sorted(folder.rglob("*"))
-    done = run(folder, *arguments, **environment)
+    done = run(folder, code, *arguments, **environment)
 
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
@@ -91,8 +92,8 @@ def test_nonsense_is_refused_in_one_line(folder, arguments, environment, said):
     assert sorted(folder.rglob("*")) == before
 
 
-def test_a_terminal_that_lacks_the_signs_of_a_report_gets_others(folder):
-    done = run(folder, "report.py", "render", "good.json", PYTHONIOENCODING="ascii")
+def test_a_terminal_that_lacks_the_signs_of_a_report_gets_others(folder, code):
+    done = run(folder, code, "report.py", "render", "good.json", PYTHONIOENCODING="ascii")
 
     assert done.returncode == 0, done.stderr
     assert "\\xb1" in done.stdout or "\\u" in done.stdout

@@ -2,7 +2,6 @@
 
 import random
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -18,9 +17,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("faults")
-    bench = Bench(folder, raw_mnist, print, is_data_alone=True)
+    bench = Bench(folder, print, is_data_alone=True)
     shim = None if preload.needs_a_compiler() else preload.compiled(folder)
     project = Project(folder / "work")
     return Place(bench, project, shim, {"prepare": bench.undisturbed(project, "prepare")})
@@ -53,11 +52,6 @@ def test_a_full_disk_is_one_line_and_costs_no_file(place, moment):
 @pytest.mark.skipif(bool(preload.needs_a_compiler()), reason="needs a C compiler")
 def test_a_clock_that_jumps_back_changes_nothing(place):
     assert clocks.clock(place, Case("clock", "prepare", "-3600", 0.5)).losses == []
-
-
-def test_a_decayed_raw_file_is_refused(place):
-    case = Case("flipped bit", "prepare", "data/raw/MNIST/t10k-labels-idx1-ubyte", 0.5)
-    assert disks.flip(place, case).losses == []
 
 
 def test_what_is_lost_is_noticed(place):

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import is_one_line
+from support import SMALL, is_one_line
 
 if sys.platform == "win32":  # limits of time and memory are Unix's own
     pytest.skip("needs resource and SIGALRM", allow_module_level=True)
 
 from inputs import BYTES, KINDS, make_valid
+from made_data import CLASSES
 
 import compare
 from lab.base import params
@@ -35,16 +36,20 @@ ROOT = Path(__file__).parent.parent
 CASES = int(os.environ.get("INPUT_CASES", "100"))
 PARTS = 1 if CASES < 1_000 else 10  # processes for each kind: they end early if one fails
 DEADLINE_SECONDS = 1_800
-PARAMS = (ROOT / "params.yaml").read_text()
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_file_is_taken_or_refused_in_one_line(kind, part, tmp_path):
     count = (CASES if kind == "params.yaml" else 3 * CASES // 10) // PARTS
-    command = [sys.executable, ROOT / "tests" / "inputs.py", kind, str(part * count), str(count)]
+    tried(ROOT / "tests/inputs.py", kind, part, count, tmp_path)
+
+
+def tried(script: Path, kind: str, part: int, count: int, folder: Path) -> None:
+    """Makes and reads so many files of a kind in a process of its own."""
+    command = [sys.executable, script, kind, str(part * count), str(count)]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
     )
     assert done.returncode == 0, done.stderr[-3_000:]
     found = json.loads(done.stdout)
@@ -53,7 +58,7 @@ def test_every_file_is_taken_or_refused_in_one_line(kind, part, tmp_path):
     assert not found["faults"]
     assert sum(found["outcomes"].values()) == count
     assert found["peak"] < BYTES
-    assert not (tmp_path / "escaped").exists()
+    assert not (folder / "escaped").exists()
 
 
 # --- what was found ------------------------------------------------------------------------------
@@ -79,7 +84,7 @@ BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for 
     ids=lambda value: value[:12],
 )
 def test_yaml_that_only_builds_traps_is_refused(value, tmp_path):
-    text = PARAMS.replace("epochs: 5", f"epochs: {value}")
+    text = SMALL.replace("epochs: 1", f"epochs: {value}")
     with pytest.raises(ParamsError) as caught:
         params.parse(text.encode(), "params.yaml")
     assert is_one_line(str(caught.value))
@@ -109,7 +114,7 @@ def project(tmp_path, monkeypatch):
 
 
 def refused_predictions(change):
-    path = storage.TRAINED / "relu_128" / "predictions.npz"
+    path = storage.TRAINED / "relu_8" / "predictions.npz"
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     change(members)
@@ -117,7 +122,7 @@ def refused_predictions(change):
         for name, content in members.items():
             archive.writestr(name, content)
     with pytest.raises(DataError) as caught:
-        compare.predictions_of(Chosen(model="relu_128", seed=1), np.zeros(40, np.uint8))
+        compare.predictions_of(Chosen(model="relu_8", seed=1), np.zeros(40, np.uint8), CLASSES)
     assert is_one_line(str(caught.value))
     return str(caught.value)
 
@@ -132,35 +137,35 @@ def test_predictions_that_unpack_to_more_than_memory_are_not_unpacked(project):
 def test_a_member_that_is_no_array_is_refused(project):
     found = refused_predictions(lambda members: members.update({"seeds.npy": b"x"}))
 
-    assert "must be [seeds], [seeds, images] and the same; got [()" in found
+    assert "must be [seeds], [seeds, examples] and the same; got [()" in found
 
 
 @pytest.mark.parametrize(
-    ("seeds", "images", "label", "problem"),
+    ("seeds", "examples", "label", "problem"),
     [
-        ([0, 2, 3], 40, 1, "must hold seed 1 and 40 images; got seeds [0, 2, 3]"),
-        ([0, 1, 2], 39, 1, "got seeds [0, 1, 2] and 39 images"),
+        ([0, 2, 3], 40, 1, "must hold seed 1 and 40 examples; got seeds [0, 2, 3]"),
+        ([0, 1, 2], 39, 1, "got seeds [0, 1, 2] and 39 examples"),
         ([0, 1, 2], 40, 10, "classes must be 0 to 9; got 10"),
-        ([], 40, 1, "must be [seeds], [seeds, images] and the same"),
+        ([], 40, 1, "must be [seeds], [seeds, examples] and the same"),
     ],
 )
-def test_predictions_of_other_results_are_refused(project, seeds, images, label, problem):
-    shape = (len(seeds), images)
+def test_predictions_of_other_results_are_refused(project, seeds, examples, label, problem):
+    shape = (len(seeds), examples)
     found = predictions.Predictions(
         np.array(seeds, np.int64), np.full(shape, label, np.uint8), np.zeros(shape, np.float32)
     )
-    path = storage.TRAINED / "relu_128" / "predictions.npz"
+    path = storage.TRAINED / "relu_8" / "predictions.npz"
     predictions.write_predictions(path, found)
 
     with pytest.raises(DataError) as caught:
-        compare.predictions_of(Chosen(model="relu_128", seed=1), np.zeros(40, np.uint8))
+        compare.predictions_of(Chosen(model="relu_8", seed=1), np.zeros(40, np.uint8), CLASSES)
     assert problem in str(caught.value)
 
 
 @pytest.mark.parametrize("score", ["accuracy", "loss", "calibration_error"])
 @pytest.mark.parametrize("value", [-0.5, 1e300])
 def test_scores_that_cannot_be_are_refused(project, score, value):
-    path = storage.MODEL_RESULTS / "relu_128.json"
+    path = storage.MODEL_RESULTS / "relu_8.json"
     tree = json.loads(path.read_text())
     tree["test"][score]["per_seed"][1] = value
     path.write_text(json.dumps(tree))

@@ -115,9 +115,8 @@ def environment(tmp_path: Path, **more: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_whole_run_with_a_server_writes_no_token(tmp_path, raw_mnist, empty_store):
+def test_a_whole_run_with_a_server_writes_no_token(tmp_path, empty_store):
     folder = project(tmp_path)
-    shutil.copytree(raw_mnist, folder / "data" / "raw" / "MNIST")
     shutil.copy(empty_store, folder / "mlflow.db")
     (tmp_path / "server").mkdir()
     given = environment(tmp_path, MLFLOW_TRACKING_USERNAME=USER, MLFLOW_TRACKING_PASSWORD=PASSWORD)

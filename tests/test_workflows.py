@@ -230,19 +230,19 @@ class Folder:
 
 
 @pytest.fixture(scope="module")
-def upstream(tmp_path_factory, raw_mnist, empty_store) -> Folder:
+def upstream(tmp_path_factory, empty_store) -> Folder:
     """The repository with small settings and the results of them, as on the default branch."""
     if sys.platform == "win32":
         pytest.skip("runs the steps in bash")
     one_model = re.sub(r"  linear_4:\n(    .*\n)+", "", SMALL)
     folder = tmp_path_factory.mktemp("upstream") / "lab"
-    made = repository_of(folder, one_model, raw_mnist, empty_store)
+    made = repository_of(folder, one_model, empty_store)
     made.dvc("repro", "--quiet", "train")
     made.commit("Its results")
     return made
 
 
-def repository_of(folder: Path, params: str, raw_mnist: Path, store: Path) -> Folder:
+def repository_of(folder: Path, params: str, store: Path) -> Folder:
     """This repository's code with these params, without results, ready to run."""
     hidden = ("GITHUB_", "MLFLOW", "DAGSHUB", "MAKE", "MFLAGS", "DVC_")
     environment = {
@@ -252,7 +252,6 @@ def repository_of(folder: Path, params: str, raw_mnist: Path, store: Path) -> Fo
         "CI": "true", "GITHUB_ACTIONS": "true", "TORCH": "cpu",
     }  # fmt: skip
     copy_of_the_code(folder)
-    shutil.copytree(raw_mnist, folder / "data" / "raw" / "MNIST")
     shutil.copy(store, folder / "mlflow.db")
     (folder / "params.yaml").write_text(params)
     made = Folder(folder, environment)
@@ -347,10 +346,10 @@ def recording(folder: Path):
 
 
 @pytest.mark.slow
-def test_a_merge_of_two_branches_is_one_command(tmp_path, raw_mnist, empty_store):
+def test_a_merge_of_two_branches_is_one_command(tmp_path, empty_store):
     if sys.platform == "win32":
         pytest.skip("its folder of packages is made of links")
-    lab = repository_of(tmp_path / "lab", SMALL, raw_mnist, empty_store)
+    lab = repository_of(tmp_path / "lab", SMALL, empty_store)
     lab.dvc("repro", "--quiet")
     lab.commit("Results of both")
     params = lab.path / "params.yaml"

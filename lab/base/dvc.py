@@ -152,15 +152,32 @@ def _damaged(file: Path) -> tuple[int, bytes] | None:
     return None
 
 
+def restore(root: Path = Path()) -> None:
+    """Lays out what the cache holds of the recorded results; what it lacks is left out.
+
+    Outputs that persist (raw data) are laid out only where nothing lies: a user may have put files
+    there that no run has recorded yet, and DVC would delete them.
+
+    Raises:
+        DVCError: DVC cannot read the project, or fails.
+    """
+    with opened(root) as repo:
+        outputs = [out for out in repo.index.outs if out.use_cache]
+        targets = [str(out) for out in outputs if not (out.persist and out.exists)]
+    if targets:
+        run("checkout", "--quiet", "--force", "--allow-missing", *targets)
+
+
 def main() -> None:
-    """Repairs DVC's lock file, before `make repro`.
+    """Repairs DVC's lock file, before `make repro`, or lays out results: `make restore`.
 
     Raises:
         DVCError: another command is given.
     """
-    if sys.argv[1:] != ["repair"]:
-        raise DVCError("usage: python -m lab.base.dvc repair")
-    repair_lock()
+    commands = {"repair": repair_lock, "restore": restore}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        raise DVCError(f"usage: python -m lab.base.dvc {' | '.join(commands)}")
+    commands[sys.argv[1]]()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ class SourceError(LabError):
     """No source could deliver the data set."""
 
 
+class TaskError(LabError):
+    """Code of `task/` raises, or gives what it must not."""
+
+
 def shortened(text: str, limit: int = 240) -> str:
     r"""Text on one line, with an ellipsis where it is longer than `limit` characters.
 

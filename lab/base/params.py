@@ -1,8 +1,14 @@
-"""`params.yaml` as a typed, frozen, strict tree; its only reader."""
+"""`params.yaml` as a typed, frozen, strict tree; its only reader.
+
+A data set and a network may have keys of their own, beside those that are defined here. They are
+checked against the signatures in `task/` by who uses them: `lab.data.datasets` and
+`lab.training.networks`.
+"""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -13,11 +19,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from lab.base import files
 from lab.base.errors import DataError, ParamsError, shortened
-from lab.base.script import run_script
+from lab.base.problems import described
 from lab.base.yaml import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
@@ -25,6 +30,9 @@ NETWORKS = Path(__file__).resolve().parents[2] / "task/networks"
 MODEL_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"  # no dot: DVC reads dots as nesting
 MAX_FILE_BYTES = 250_000  # a thousand models have 150,000
 MAX_SEED = 2**31 - 1
+MAX_MARGIN = 1e9
+
+Precision = Literal["float32", "bfloat16"]
 
 
 def _distinct(seeds: list[int]) -> list[int]:
@@ -35,20 +43,33 @@ def _distinct(seeds: list[int]) -> list[int]:
 
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Width = Annotated[int, Field(ge=1, le=65_536)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Factor = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class DatasetParams(_Section):
-    """Which images, and how the official training images are split."""
+class _OpenSection(BaseModel):
+    """A section with keys of its own beside the fields."""
 
-    name: Literal["MNIST", "FashionMNIST", "KMNIST"]
-    validation_size: Annotated[int, Field(ge=10, le=59_990)]
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The keys that are no fields, unchecked."""
+        return dict(self.model_extra or {})
+
+
+class DatasetParams(_OpenSection):
+    """Which examples, and how they are split; other keys are options of the data set."""
+
+    name: Name
+    validation_size: Annotated[int, Field(ge=1, le=10**9)]
     split_seed: Seed
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None  # without an official test
 
 
 class TrainParams(_Section):
@@ -57,27 +78,49 @@ class TrainParams(_Section):
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=1_000), AfterValidator(_distinct)]
     seeds_per_stack: Annotated[int, Field(ge=1, le=1_000)]
     epochs: Annotated[int, Field(ge=1, le=10_000)]
-    batch_size: Annotated[int, Field(ge=1, le=60_000)]
-    precision: Literal["float32", "bfloat16"]
+    batch_size: Annotated[int, Field(ge=1, le=10**6)]
+    precision: Precision
 
 
-class ModelParams(_Section):
-    """One network and its optimiser."""
+class ModelParams(_OpenSection):
+    """One network and its optimiser; other keys are arguments of the network."""
 
     network: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    hidden: Annotated[list[Width], Field(max_length=64)]
-    activation: Literal["linear", "relu", "tanh", "gelu"]
-    dropout: Fraction
     optimizer: Literal["adam", "adamw", "sgd"]
     learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
     schedule: Literal["constant", "linear", "cosine"]
     weight_decay: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+    # What may be left out; docs/own-task.md says what each does.
+    precision: Precision | None = None
+    warmup_epochs: Factor | None = None
+    clip_norm: Positive | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = None
+    class_weights: Literal["balanced"] | None = None
+    augmentation: Name | None = None
+    patience: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    learning_rate_factors: dict[str, Factor] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What the entry says, without what it leaves out."""
+        return self.model_dump(exclude_none=True)
 
 
 class CompareParams(_Section):
-    """When a difference matters."""
+    """By which score changes are judged and the best is chosen, and when a difference matters.
 
-    margin: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+    The margin is in the score's own unit; of a score in percent it is a fraction.
+    """
+
+    margin: Annotated[float, Field(gt=0, le=MAX_MARGIN, allow_inf_nan=False)]
+    metric: Annotated[str, StringConstraints(max_length=200)] = "accuracy"  # older files lack it
+
+    @model_validator(mode="after")
+    def _margin_of_a_fraction(self) -> "CompareParams":
+        if self.metric == "accuracy" and self.margin >= 1:  # of others lab.results.scores knows
+            raise ValueError(
+                f"margin: must be a fraction below 1; got {self.margin:g}; correct the value"
+            )
+        return self
 
 
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
@@ -102,6 +145,10 @@ class Params(_Section):
                     f"models {other} and {name} differ only in upper and lower case; rename one"
                 )
         return self
+
+    def precision(self, model: str) -> Precision:
+        """In which a model trains: its own, else that of all."""
+        return self.models[model].precision or self.train.precision
 
     def model(self, name: str) -> ModelParams:
         """The params of one model.
@@ -150,74 +197,29 @@ def parse(content: bytes, where: str) -> Params:
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        # A misspelt key is also a missing one; only the first of the two helps.
-        problems = sorted(
-            error.errors(include_url=False),
-            key=lambda problem: problem["type"] != "extra_forbidden",
-        )
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise ParamsError(f"{where}: {_describe(problems[0])}{more}") from None
+        problem = _misspelt(tree, error) or described(error, _keys_beside)
+        raise ParamsError(f"{where}: {problem}") from None
 
 
-_RULES = {
-    "extra_forbidden": "unknown key",
-    "missing": "missing key",
-    "float_type": "must be a number",
-    "int_type": "must be a whole number",
-    "string_type": "must be text",
-    "list_type": "must be a list",
-    "dict_type": "must be a mapping of keys to values",
-    "model_type": "must be a mapping of keys to values",
-    "finite_number": "must be a finite number",
-}
+def _misspelt(tree: Any, error: ValidationError) -> str | None:
+    """A required key of a section with keys of its own that is there under nearly its name."""
+    for problem in error.errors(include_url=False):
+        *path, name = problem["loc"] or ("",)
+        section = tree
+        for part in path:
+            section = section.get(part) if isinstance(section, dict) else None
+        if problem["type"] == "missing" and isinstance(section, dict):
+            known = {*DatasetParams.model_fields, *ModelParams.model_fields}
+            others = [str(key) for key in section if key not in known]
+            for close in difflib.get_close_matches(str(name), others, n=1):
+                key = ".".join(map(str, [*path, close]))
+                got = shortened(repr(section[close]), limit=60)
+                return f"{key}: unknown key; got {got}; did you mean {name}?"
+    return None
 
 
-def _describe(problem: ErrorDetails) -> str:
-    """One problem as: key, rule, value got, what to do."""
-    location = [str(part) for part in problem["loc"]]
-    is_key_problem = bool(location) and location[-1] == "[key]"
-    key = ".".join(location[:-1] if is_key_problem else location) or "top level"
-    kind = problem["type"]
-    if kind == "value_error":
-        return (
-            f"{key}: {problem['ctx']['error']}"
-            if key != "top level"
-            else str(problem["ctx"]["error"])
-        )
-    if is_key_problem:
-        rule = "a model's name takes letters, digits, _ and - (64 at most)"
-        return f"{key}: {rule}; got {shortened(repr(problem['input']), limit=60)}; rename it"
-    rule = _RULES.get(kind, problem["msg"][0].lower() + problem["msg"][1:])
-    if kind == "missing":
-        return f"{key}: missing key; add it"
-    got = shortened(repr(problem["input"]), limit=60)
-    return f"{key}: {rule}; got {got}; {_advice(kind, location)}"
-
-
-def _advice(kind: str, location: list[str]) -> str:
-    if kind != "extra_forbidden":
-        return "correct the value"
-    close = difflib.get_close_matches(location[-1], _keys_beside(location), n=1)
-    return f"did you mean {close[0]}?" if close else "remove it"
-
-
-def _keys_beside(location: list[str]) -> list[str]:
+def _keys_beside(location: Sequence[str]) -> list[str]:
     """The keys allowed where an unknown one was found."""
-    section: type[BaseModel] = Params
-    if len(location) > 1:
-        sections: dict[str, type[BaseModel]] = {
-            "dataset": DatasetParams,
-            "train": TrainParams,
-            "compare": CompareParams,
-        }
-        section = sections.get(location[0], ModelParams)
+    sections: dict[str, type[BaseModel]] = {"train": TrainParams, "compare": CompareParams}
+    section = sections.get(location[0], Params) if len(location) > 1 else Params
     return list(section.model_fields)
-
-
-def main() -> None:
-    """Checks `params.yaml`, so that a slip is reported before any stage runs."""
-    load()
-
-
-if __name__ == "__main__":
-    run_script(main)

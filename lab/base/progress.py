@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 
 class EpochProgress:
-    """Counts finished epochs over all stacks; may be called from several threads."""
+    """Counts finished epochs over all seeds; may be called from several threads."""
 
     def __init__(self, total: int) -> None:
         self._is_terminal = sys.stderr.isatty()
@@ -35,7 +35,7 @@ class EpochProgress:
         with self._lock:
             if self._is_terminal:
                 self._bar.set_description(f"{model}: {accuracy}", refresh=False)
-                self._bar.update()
+                self._bar.update(len(seeds))
             else:
                 listed = ", ".join(map(str, seeds))
                 print(f"{model}: epoch {number}, seeds {listed}: {accuracy}", flush=True)

@@ -15,7 +15,6 @@ from lab.report.document import Bullets, Link, Page, Paragraph, Strong, Untruste
 from lab.report.judgement import Judgement
 from lab.report.markdown import markdown
 from lab.report.page import MARKER, TITLE
-from lab.verdict.verdicts import Verdict
 
 BOT = "github-actions[bot]"  # who comments with a workflow's own token
 COMMENT_PAUSES_SECONDS = (0.0, 2.0, 10.0)
@@ -36,7 +35,7 @@ def conclude(judgement: Judgement, overridden_by: str | None) -> Conclusion:
     """What the check run says of a judgement."""
     if not judgement.passes:
         return "neutral" if overridden_by else "failure"
-    return "neutral" if Verdict.CANNOT_TELL.value in judgement.by_verdict() else "success"
+    return "success" if judgement.is_certain else "neutral"
 
 
 def no_report(run: WorkflowRun, reason: str) -> str:

@@ -1,86 +1,104 @@
-"""`metrics/dataset.json`: which data a revision trained and tested on, by count and checksum."""
+"""`metrics/dataset.json`: which data a revision trained and tested on, and what they look like.
+
+After stage `prepare` it is the only source of shape, type, scaling and classes.
+"""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
-from pydantic import Field, StringConstraints, ValidationError
+from numpy.typing import NDArray
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from lab.base import files
 from lab.base.errors import DataError
 from lab.base.records import Record, first_problem
-from lab.data.prepared import PREPARED
-from lab.data.splits import CLASSES, REPREPARE, SPLITS, Prepared, Split
+from lab.data.examples import FEWEST_CLASSES, MOST_CLASSES, Dataset, InputDtype, Kind, Scaling
+from lab.data.scaling import rows_at_once
+from lab.data.splits import REPREPARE, Part
 
 DESCRIPTION = Path("metrics/dataset.json")
-MAX_DESCRIPTION_BYTES = 2**20
-REMAKE = "run `dvc repro --force prepare`"
+MAX_DESCRIPTION_BYTES = 2**23
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class SplitDescription(Record):
-    """What one split holds; `sha256` is over its image bytes, then its label bytes."""
+    """What one split holds; `sha256` is over the bytes of its inputs, then of its labels."""
 
-    images: Annotated[int, Field(ge=1)]
+    examples: Annotated[int, Field(ge=1)]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    images_per_class: Annotated[
-        list[Annotated[int, Field(ge=0)]], Field(min_length=CLASSES, max_length=CLASSES)
-    ]
+    examples_per_class: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=MOST_CLASSES)]
 
 
 class Description(Record):
-    """`metrics/dataset.json`: which data a revision trained and tested on."""
+    """`metrics/dataset.json`; the fields are those of `lab.data.examples.Dataset`.
 
-    schema_version: Literal[1]
+    `shape` and `dtype` are those of one example's input.
+    """
+
+    schema_version: Literal[2]
     name: str
     split_seed: int
+    kind: Kind
+    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=8)]
+    dtype: InputDtype
+    scaling: Scaling | None
+    vocabulary: Annotated[int, Field(ge=1)] | None
+    columns: list[Text]
+    class_names: Annotated[list[Text], Field(min_length=FEWEST_CLASSES, max_length=MOST_CLASSES)]
     train: SplitDescription
     validation: SplitDescription
     test: SplitDescription
 
+    @model_validator(mode="after")
+    def _classes_agree(self) -> "Description":
+        for part in (self.train, self.validation, self.test):
+            if len(part.examples_per_class) != len(self.class_names):
+                raise ValueError("examples_per_class must have one entry a class")
+        return self
 
-def describe(name: str, split_seed: int, prepared: Prepared) -> Description:
-    """Counts and checksums of the prepared splits of data set `name`."""
+
+def describe(
+    name: str, split_seed: int, dataset: Dataset, parts: Mapping[str, Part], scaling: Scaling | None
+) -> Description:
+    """Counts and checksums of the splits of data set `name`, and what its examples look like."""
+    inputs, classes = dataset.train.inputs, len(dataset.class_names)
     return Description(
-        schema_version=1,
+        schema_version=2,
         name=name,
         split_seed=split_seed,
-        train=_describe_split(prepared.train),
-        validation=_describe_split(prepared.validation),
-        test=_describe_split(prepared.test),
+        kind=dataset.kind,
+        shape=list(inputs.shape[1:]),
+        dtype=cast(InputDtype, inputs.dtype.name),
+        scaling=scaling,
+        vocabulary=dataset.vocabulary,
+        columns=list(dataset.columns),
+        class_names=list(dataset.class_names),
+        **{name: _describe_part(part, classes) for name, part in parts.items()},
     )
 
 
-def _describe_split(part: Split) -> SplitDescription:
+def _describe_part(part: Part, classes: int) -> SplitDescription:
+    dtype = np.uint8 if classes <= 256 else np.uint16
+    labels = part.examples.labels[part.rows].astype(dtype)
     return SplitDescription(
-        images=len(part.labels),
-        sha256=_sha256(part),
-        images_per_class=np.bincount(part.labels, minlength=CLASSES).tolist(),
+        examples=len(labels),
+        sha256=checksum(part.examples.inputs, part.rows, labels),
+        examples_per_class=np.bincount(labels, minlength=classes).tolist(),
     )
 
 
-def _sha256(part: Split) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(part.images).data)
-    digest.update(np.ascontiguousarray(part.labels).data)
+def checksum(inputs: NDArray[Any], rows: NDArray[np.intp] | None, labels: NDArray[Any]) -> str:
+    """SHA-256 of some rows of the inputs (None: all), then of the labels of these rows."""
+    digest, step = hashlib.sha256(), rows_at_once(inputs)
+    for start in range(0, len(labels), step):
+        piece = slice(start, start + step)
+        digest.update(np.ascontiguousarray(inputs[piece if rows is None else rows[piece]]).data)
+    digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()
-
-
-def verify(prepared: Prepared, description: Description) -> None:
-    """Compares the prepared images with their checksums, at more than a gigabyte a second.
-
-    DVC takes a file for unchanged while its time and size are, which a decaying disk leaves alone.
-
-    Raises:
-        DataError: Some image or label is not what `prepare.py` wrote.
-    """
-    for name in SPLITS:
-        expected: str = getattr(description, name).sha256
-        got = _sha256(getattr(prepared, name))
-        if got != expected:
-            raise DataError(
-                f"{PREPARED}/{name}_*.npy: SHA-256 must be {expected[:12]}... ({DESCRIPTION}); "
-                f"got {got[:12]}...; {REMAKE}"
-            )
 
 
 def write_description(description: Description, path: Path) -> None:

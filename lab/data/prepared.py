@@ -1,20 +1,38 @@
 """The prepared splits on disk: memory-mapped arrays, whole or absent."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from lab.base import files
 from lab.base.errors import DataError, shortened
-from lab.data.splits import REPREPARE, SPLITS, Prepared, Split, require_images, require_labels
+from lab.data.description import DESCRIPTION, Description, checksum, read_description
+from lab.data.scaling import rows_at_once
+from lab.data.splits import REPREPARE, SPLITS, Part, Split, require_labels
 
 PREPARED = Path("data/prepared")
+REMAKE = "run `dvc repro --force prepare`"
+TEXTS = "test_texts.json"
+MAX_TEXTS_BYTES = 2**28
 
 
-def save_prepared(prepared: Prepared, folder: Path) -> None:
-    """Writes the six arrays: `{train,validation,test}_{images,labels}.npy`.
+@dataclass(frozen=True)
+class Prepared:
+    """The three splits, and what they are; `test` chooses nothing."""
+
+    train: Split
+    validation: Split
+    test: Split
+    description: Description
+
+
+def save_prepared(parts: Mapping[str, Part], classes: int, folder: Path) -> None:
+    """Writes `{train,validation,test}_{inputs,labels}.npy`, and what a reader sees of test texts.
 
     They are all written before the first is renamed, so a full disk cannot leave a new training
     set beside an old validation set, which may overlap.
@@ -22,43 +40,80 @@ def save_prepared(prepared: Prepared, folder: Path) -> None:
     Raises:
         OSError: The folder cannot be written, or the disk is full.
     """
-    parts: dict[str, Split] = {name: getattr(prepared, name) for name in SPLITS}
-    arrays = {
-        **{f"{name}_images.npy": part.images for name, part in parts.items()},
-        **{f"{name}_labels.npy": part.labels for name, part in parts.items()},
-    }
-    paths = [folder / name for name in arrays]
+    label_dtype = np.uint8 if classes <= 256 else np.uint16
+    arrays = [(parts[name], what) for what in ("inputs", "labels") for name in SPLITS]
+    names = [f"{name}_{what}.npy" for what in ("inputs", "labels") for name in SPLITS]
+    texts = parts["test"].examples.texts
+    paths = [folder / name for name in [*names, *([TEXTS] if texts is not None else [])]]
     with files.naming(folder), files.replacing_all(paths) as temporaries:
-        for temporary, array in zip(temporaries, arrays.values(), strict=True):
-            _write_npy(temporary, array)
+        for temporary, (part, what) in zip(temporaries, arrays, strict=False):
+            array = getattr(part.examples, what)
+            _write_npy(
+                temporary, array, part.rows, label_dtype if what == "labels" else array.dtype
+            )
+        if texts is not None:
+            shown = [str(texts[row]) for row in parts["test"].rows]
+            temporaries[-1].write_text(json.dumps(shown), encoding="utf-8")
+    if texts is None:
+        (folder / TEXTS).unlink(missing_ok=True)
 
 
-def _write_npy(path: Path, array: NDArray[np.uint8]) -> None:
-    array = np.ascontiguousarray(array)
-    header = np.lib.format.header_data_from_array_1_0(array)
+def _write_npy(path: Path, array: NDArray[Any], rows: NDArray[np.intp], dtype: DTypeLike) -> None:
+    """Some rows of an array that may be larger than memory."""
+    shape = (len(rows), *array.shape[1:])
+    header = np.lib.format.header_data_from_array_1_0(np.empty((0, *shape[1:]), dtype))
+    step = rows_at_once(array)
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        file.write(array.data)  # np.save's own write says of a full disk only how many bytes went
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
+        for start in range(0, len(rows), step):
+            piece = np.ascontiguousarray(array[rows[start : start + step]], dtype=dtype)
+            file.write(piece.data)  # np.save's own write says of a full disk only how much went
 
 
-def load_prepared(folder: Path) -> Prepared:
-    """Memory-maps the prepared arrays; the images are not read here.
+def load_prepared(root: Path = Path()) -> Prepared:
+    """Memory-maps the prepared arrays of a project; the inputs are not read here.
 
     The maps are copy-on-write: PyTorch needs writable memory, and the files stay as they are.
 
     Raises:
-        DataError: A file is missing, damaged, or of the wrong shape or type.
+        DataError: A file is missing, damaged, or not of the shape or type that is described.
     """
-    return Prepared(*(_load_split(folder, name) for name in SPLITS))
+    described = read_description(root / DESCRIPTION)
+    folder = root / PREPARED
+    train, validation, test = (_load_split(folder, name, described) for name in SPLITS)
+    return Prepared(train, validation, test, described)
 
 
-def _load_split(folder: Path, name: str) -> Split:
-    images_path = folder / f"{name}_images.npy"
+def _load_split(folder: Path, name: str, described: Description) -> Split:
+    inputs_path = folder / f"{name}_inputs.npy"
     labels_path = folder / f"{name}_labels.npy"
-    images, labels = load_array(images_path), load_array(labels_path)
-    require_images(str(images_path), images)
-    require_labels(str(labels_path), labels, len(images))
-    return Split(images, labels)
+    inputs, labels = load_array(inputs_path), load_array(labels_path)
+    wanted = [getattr(described, name).examples, *described.shape]
+    if inputs.dtype.name != described.dtype or list(inputs.shape) != wanted:
+        raise DataError(
+            f"{inputs_path}: must be {described.dtype} {wanted}, as {DESCRIPTION} has it; "
+            f"got {inputs.dtype} {list(inputs.shape)}; {REPREPARE}"
+        )
+    require_labels(str(labels_path), labels, len(inputs), len(described.class_names))
+    return Split(inputs, labels)
+
+
+def load_texts(folder: Path, count: int) -> list[str]:
+    """What a reader sees of the test texts.
+
+    Raises:
+        DataError: The file is missing or damaged, or has another number of texts.
+    """
+    path = folder / TEXTS
+    try:
+        texts = json.loads(files.read_bytes(path, MAX_TEXTS_BYTES))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; {REPREPARE}") from None
+    except ValueError:
+        texts = None
+    if not isinstance(texts, list) or len(texts) != count:
+        raise DataError(f"{path}: must be a list of {count:,} texts; {REPREPARE}")
+    return [str(text) for text in texts]
 
 
 def load_array(path: Path) -> NDArray[Any]:
@@ -84,3 +139,22 @@ def load_array(path: Path) -> NDArray[Any]:
             f"got {path.stat().st_size:,}; {REPREPARE}"
         )
     return array
+
+
+def verify(prepared: Prepared) -> None:
+    """Compares the examples with their checksums, at more than a gigabyte a second.
+
+    DVC takes a file for unchanged while its time and size are, which a decaying disk leaves alone.
+
+    Raises:
+        DataError: Some input or label is not what `prepare.py` wrote.
+    """
+    for name in SPLITS:
+        expected: str = getattr(prepared.description, name).sha256
+        part = getattr(prepared, name)
+        got = checksum(part.inputs, None, part.labels)
+        if got != expected:
+            raise DataError(
+                f"{PREPARED}/{name}_*.npy: SHA-256 must be {expected[:12]}... ({DESCRIPTION}); "
+                f"got {got[:12]}...; {REMAKE}"
+            )

@@ -1,34 +1,44 @@
 """Collects the evidence of a comparison: the working tree against a baseline revision."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from lab.base import params as params_module
-from lab.base.errors import LabError
+from lab.base.errors import DataError, LabError
 from lab.base.machine import environment_tags
+from lab.base.params import MAX_MARGIN
 from lab.base.stages import ABSENT, Stage, read_stages
-from lab.data.idx import CLASS_NAMES
 from lab.evidence import costs, revisions
 from lab.evidence.changes import change_entry, changes, params_of, uncommitted
 from lab.evidence.flips import flips
+from lab.evidence.own_scores import removed, with_own_scores
 from lab.evidence.reproduction import Show, reproduced
 from lab.evidence.revision_results import RevisionResults, read_results
 from lab.evidence.revisions import Base
 from lab.evidence.schema import (
+    MAX_CONFUSED,
+    MAX_MOVED,
     SCHEMA_VERSION,
     Baseline,
     Candidate,
     Change,
     Evidence,
     Model,
+    Moved,
     StageState,
 )
 from lab.evidence.snapshots import Committed, Snapshot, WorkingTree, model_params, pins
 from lab.evidence.staleness import stage_changes, staleness
 from lab.evidence.text import all_bounded, bounded
-from lab.results.schema import ModelResults
+from lab.results import scores
+from lab.results.schema import ACCURACY, BUILT_IN, SCORE_NAME, ModelResults
+from lab.results.scores import Metric
 from lab.results.storage import MODEL_RESULTS
 
 DESCRIBED_PACKAGES = ("python", "torch")
@@ -52,17 +62,27 @@ def collect(root: Path, named: str | None, show: Show) -> Evidence:
     head = revisions.head(root)
     base = revisions.resolve_base(root, named)
     tree = params_module.load(root / params_module.PARAMS_FILE)
+    own, own_fault = _own_metrics(tree.compare.metric)
+    metric = scores.judged(tree.compare, scores.declared(own))
     candidate = read_results(WorkingTree(root), read_stages(root))
+    class_names = _class_names(candidate)
+    candidate = _of_classes(candidate, len(class_names))
     stale = staleness(root, candidate.stages)
     committed = Committed(root, base.commit)
     with _baseline(root, base, committed, candidate.names, show) as (baseline, origin, reasons):
+        candidate, baseline, scores_missing = with_own_scores(root, own, candidate, baseline)
         models = _models(candidate, baseline, stale)
-        images, counts = flips(root, candidate, baseline, models)
+        examples, counts = flips(root, candidate, baseline, models)
         return Evidence(
             schema_version=SCHEMA_VERSION,
+            scores=scores.declared(own),
+            scores_missing=bounded(fault) if (fault := own_fault or scores_missing) else None,
+            scores_removed=removed(own, baseline),
+            metric=metric.name,
+            baseline_metric=_baseline_metric(committed),
             margin=tree.compare.margin,
             baseline_margin=_margin(committed),
-            class_names=list(CLASS_NAMES[tree.dataset.name]),
+            class_names=class_names,
             candidate=_candidate(root, head, candidate.snapshot, stale),
             baseline=Baseline(
                 commit=base.commit,
@@ -77,12 +97,21 @@ def collect(root: Path, named: str | None, show: Show) -> Evidence:
             models=models,
             changes=changes(root, base.commit, committed, candidate.snapshot, candidate.stages),
             stages=_stages(candidate, baseline, stale),
-            images=images,
+            examples=examples,
             flips=counts,
         )
 
 
 # --- candidate -----------------------------------------------------------------------------------
+
+
+def _class_names(candidate: RevisionResults) -> list[str]:
+    """As its data have them; where it has no description of its data, the classes' numbers."""
+    if candidate.data is not None and candidate.data.class_names is not None:
+        return candidate.data.class_names
+    counts = [candidate.data.classes] if candidate.data else []
+    counts += [len(side.classes) for side in candidate.sides.values()]
+    return [str(number) for number in range(counts[0] if counts else 0)]
 
 
 def _candidate(root: Path, head: str, snapshot: Snapshot, stale: Reasons) -> Candidate:
@@ -115,6 +144,33 @@ def _committed_staleness(root: Path, commit: str) -> list[str]:
 
 def _lines(stale: Reasons) -> list[str]:
     return [f"{stage}: {'; '.join(reasons)}" for stage, reasons in stale.items()]
+
+
+def _own_metrics(judged: str) -> tuple[list[Metric], str | None]:
+    """The metrics of task/metrics.py; none where it is broken and not what is judged, and why.
+
+    Raises:
+        DataError: it is broken, and what is judged is none of the built-in scores.
+    """
+    try:
+        return scores.own_metrics(), None
+    except DataError as error:
+        if judged not in {score.name for score in BUILT_IN}:
+            raise
+        return [], str(error)
+
+
+def _of_classes(candidate: RevisionResults, classes: int) -> RevisionResults:
+    """The candidate without results of another number of classes than its data have."""
+    faults = {
+        name: f"{MODEL_RESULTS.as_posix()}/{name}.json has {len(side.classes)} classes, "
+        f"its data {classes}"
+        for name, side in candidate.sides.items()
+        if len(side.classes) != classes
+    }
+    runs = {name: run for name, run in candidate.runs.items() if name not in faults}
+    sides = {name: side for name, side in candidate.sides.items() if name not in faults}
+    return replace(candidate, runs=runs, sides=sides, faults={**candidate.faults, **faults})
 
 
 # --- baseline ------------------------------------------------------------------------------------
@@ -168,7 +224,16 @@ def _margin(committed: Committed) -> float | None:
         margin = params_of(committed)["compare"]["margin"]
     except (KeyError, TypeError):
         return None
-    return margin if isinstance(margin, float) and 0 < margin < 1 else None
+    return margin if isinstance(margin, float) and 0 < margin <= MAX_MARGIN else None
+
+
+def _baseline_metric(committed: Committed) -> str | None:
+    """The score that the baseline is judged by, so that nobody changes the yardstick unseen."""
+    try:
+        metric = params_of(committed)["compare"].get("metric", ACCURACY.name)
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return metric if isinstance(metric, str) and re.fullmatch(SCORE_NAME, metric) else None
 
 
 # --- models --------------------------------------------------------------------------------------
@@ -201,7 +266,34 @@ def _model(
         candidate_missing=_missing(candidate, name),
         baseline_missing=_missing(baseline, old),
         stale=all_bounded(_lines(own)),
+        moved=_moved(candidate.runs.get(name), baseline.runs.get(old)),
     )
+
+
+def _moved(new: ModelResults | None, old: ModelResults | None) -> list[Moved]:
+    """The mistakes whose number a seed changed most, of more classes than report.json has room for.
+
+    A thousand classes have a million counts, 3 MB a side and model.
+    """
+    if new is None or old is None or len(new.confusion) != len(old.confusion):
+        return []
+    if len(new.confusion) <= MAX_CONFUSED:
+        return []
+    after, before = np.array(new.confusion), np.array(old.confusion)
+    change = np.abs(after / len(new.seeds) - before / len(old.seeds))
+    np.fill_diagonal(change, 0)
+    largest = np.argsort(-change, axis=None, kind="stable")[:MAX_MOVED]
+    pairs = np.transpose(np.unravel_index(largest, change.shape)).tolist()
+    return [
+        Moved(
+            actual=actual,
+            predicted=predicted,
+            baseline=old.confusion[actual][predicted],
+            candidate=new.confusion[actual][predicted],
+        )
+        for actual, predicted in pairs
+        if change[actual, predicted]
+    ]
 
 
 def _renamed(candidate: RevisionResults, baseline: RevisionResults) -> dict[str, str]:

@@ -5,24 +5,33 @@ worked out by `lab.report.judgement` alone, from these numbers.
 """
 
 import base64
+import math
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
 from lab.base.errors import DataError
-from lab.base.params import MAX_SEED
+from lab.base.params import MAX_MARGIN, MAX_SEED
 from lab.base.records import Record, first_problem
+from lab.data.examples import Kind
+from lab.results.schema import BUILT_IN, LARGEST, LARGEST_SCORE, MAX_SCORES, SCORE_NAME, Score
 
 Item = TypeVar("Item")
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 MAX_BYTES = 20 * 2**20
-MAX_IMAGES = 12  # pictures of single images
+MAX_CLASSES = 1_000
+MAX_CONFUSED = 100  # classes; the confusion of a thousand has a million counts a side
+MAX_MOVED = 40  # pairs of classes of a model; beyond, no page shows them
+MAX_EXAMPLES = 12
+MAX_SIDE = 128  # pixels of an example's image, either way
+MAX_EXCERPT = 240  # characters of an example's text
+MAX_COLUMNS = 5  # of an example's row
 MAX_LISTED = 200  # entries of any list of changes; beyond, the report says how many there are
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-ClassName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 ()/_.+-]{1,32}$")]
+ScoreName = Annotated[str, StringConstraints(pattern=SCORE_NAME)]
 Text = Annotated[str, StringConstraints(max_length=400)]  # free; escaped wherever it is shown
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -30,6 +39,20 @@ Count = Annotated[int, Field(ge=0, le=10**15)]
 Quantity = Annotated[float, Field(ge=0, le=1e18)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+ScoreValue = Annotated[float, Field(ge=-LARGEST_SCORE, le=LARGEST_SCORE)]
+Margin = Annotated[float, Field(gt=0, le=MAX_MARGIN)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be printable")
+    return text
+
+
+Printable = AfterValidator(_printable)  # one line, nothing hidden in it
+DataName = Annotated[str, StringConstraints(min_length=1, max_length=64), Printable]
+Excerpt = Annotated[str, StringConstraints(max_length=MAX_EXCERPT), Printable]
+ClassNames = Annotated[list[DataName], Field(max_length=MAX_CLASSES)]
 
 
 def _distinct(values: list[Item]) -> list[Item]:
@@ -38,12 +61,9 @@ def _distinct(values: list[Item]) -> list[Item]:
     return values
 
 
-class SeedScores(Record):
-    """One value per seed of each score; accuracy and calibration error in [0, 1], loss in nats."""
-
-    accuracy: Annotated[list[Fraction], Field(max_length=1_000)]
-    loss: Annotated[list[Quantity], Field(max_length=1_000)]
-    calibration_error: Annotated[list[Fraction], Field(max_length=1_000)]
+PerSeed = Annotated[list[ScoreValue], Field(max_length=1_000)]
+# By name; `Evidence.scores` says what the names mean.
+SeedScores = Annotated[dict[ScoreName, PerSeed], Field(max_length=MAX_SCORES)]
 
 
 class Curve(Record):
@@ -71,8 +91,24 @@ class Cost(Record):
     peak_memory_bytes: Count
 
 
+class ClassCounts(Record):
+    """Test examples of a class, over all seeds: how many there are, and how many are recognised."""
+
+    actual: Count
+    right: Count
+
+    @model_validator(mode="after")
+    def _no_more_than_there_are(self) -> Self:
+        if self.right > self.actual:
+            raise ValueError("right must be at most actual")
+        return self
+
+
 class ModelSide(Record):
-    """The results of one model at one revision; `confusion` as in `lab.results.schema`."""
+    """The results of one model at one revision; `confusion` as in `lab.results.schema`.
+
+    It is None of more than 100 classes; `Model.moved` holds what a report shows of those.
+    """
 
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=1_000), AfterValidator(_distinct)]
     parameter_count: Count
@@ -80,21 +116,42 @@ class ModelSide(Record):
     precision: Text
     validation: SeedScores
     test: SeedScores
-    confusion: Annotated[list[list[Count]], Field(max_length=100)]
+    classes: Annotated[list[ClassCounts], Field(min_length=1, max_length=MAX_CLASSES)]
+    confusion: Annotated[list[list[Count]], Field(max_length=MAX_CONFUSED)] | None
     curve: Curve | None
     cost: Cost | None
 
     @model_validator(mode="after")
     def _shapes_agree(self) -> "ModelSide":
         for scores in (self.validation, self.test):
-            for name, values in scores:
+            for name, values in scores.items():
                 if len(values) != len(self.seeds):
                     raise ValueError(
                         f"{name}: {len(self.seeds)} seeds, but {len(values)} values per seed"
                     )
-        if any(len(row) != len(self.confusion) for row in self.confusion):
-            raise ValueError("confusion must be square")
+                if (
+                    values
+                    and name in LARGEST
+                    and not 0 <= min(values) <= max(values) <= LARGEST[name]
+                ):
+                    raise ValueError(f"{name} must be from 0 to {LARGEST[name]:g}")
+        if self.confusion is not None:
+            sides = {len(self.confusion), *map(len, self.confusion)}
+            if sides != {len(self.classes)}:
+                raise ValueError(f"confusion needs {len(self.classes)} rows and columns")
+            for label, (row, counts) in enumerate(zip(self.confusion, self.classes, strict=True)):
+                if (sum(row), row[label]) != (counts.actual, counts.right):
+                    raise ValueError("classes must be the sums and the diagonal of confusion")
         return self
+
+
+class Moved(Record):
+    """How many test examples of class `actual` were called `predicted`, over a side's seeds."""
+
+    actual: Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
+    predicted: Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
+    baseline: Count
+    candidate: Count
 
 
 class Model(Record):
@@ -102,7 +159,8 @@ class Model(Record):
 
     A side that is None without a reason does not have the model at all (it is new, or removed);
     with a reason its results are missing. `stale` says why the candidate's results do not belong
-    to its code, params or data.
+    to its code, params or data. `moved` are the mistakes whose number a seed changed most, where
+    the sides have too many classes for their confusion.
     """
 
     name: Name
@@ -112,6 +170,7 @@ class Model(Record):
     candidate_missing: Text | None
     baseline_missing: Text | None
     stale: Annotated[list[Text], Field(max_length=MAX_LISTED)]
+    moved: Annotated[list[Moved], Field(max_length=MAX_MOVED)]
 
     @property
     def both(self) -> tuple[ModelSide, ModelSide] | None:
@@ -124,19 +183,41 @@ class Model(Record):
 class SplitSummary(Record):
     """One split of a data set; see `lab.data.description.SplitDescription`."""
 
-    images: Count
+    examples: Count
     sha256: Sha256
-    images_per_class: Annotated[list[Count], Field(max_length=100)]
+    examples_per_class: Annotated[list[Count], Field(max_length=MAX_CLASSES)]
 
 
 class DataSummary(Record):
-    """The data of one revision, as `metrics/dataset.json` describes them."""
+    """The data of one revision, as `metrics/dataset.json` describes them.
+
+    Descriptions of schema 1 know no names of classes.
+    """
 
     name: Name
     split_seed: Count
+    kind: Kind
+    class_names: ClassNames | None
     train: SplitSummary
     validation: SplitSummary
     test: SplitSummary
+
+    @property
+    def noun(self) -> str:
+        """What one of the data is called."""
+        return "image" if self.kind.endswith("image") else "example"
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.test.examples_per_class)
+
+    @model_validator(mode="after")
+    def _classes_agree(self) -> Self:
+        counts = [part.examples_per_class for part in (self.train, self.validation, self.test)]
+        if {len(names) for names in (*counts, self.class_names or counts[0])} != {self.classes}:
+            raise ValueError("examples_per_class and class_names must have one entry a class")
+        return self
 
 
 class Change(Record):
@@ -175,31 +256,84 @@ class Changes(Record):
     packages_total: Count
 
 
-class Image(Record):
-    """A test image whose majority prediction differs between the sides.
+class ImageInput(Record):
+    """An image, large ones reduced; `pixels` is base64 of its bytes, row by row.
 
-    `index` counts from 0 in the test split; votes are seeds that agree with the majority;
-    `pixels` is base64 of 28 x 28 bytes, row by row.
+    A pixel of a grey image is one byte, of a colour image three: red, green, blue.
+    """
+
+    kind: Literal["grey image", "colour image"]
+    height: Annotated[int, Field(ge=1, le=MAX_SIDE)]
+    width: Annotated[int, Field(ge=1, le=MAX_SIDE)]
+    pixels: Annotated[str, StringConstraints(max_length=4 * MAX_SIDE**2)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`[height, width]`, or `[height, width, 3]`."""
+        return (self.height, self.width, *((3,) if self.kind == "colour image" else ()))
+
+    def pixel_bytes(self) -> bytes:
+        """As many bytes as the shape says."""
+        return base64.b64decode(self.pixels, validate=True)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        wanted = math.prod(self.shape)
+        try:
+            found = len(self.pixel_bytes())
+        except ValueError:  # not ASCII, or not base64
+            raise ValueError("pixels must be base64") from None
+        if found != wanted:
+            raise ValueError(f"pixels must be {wanted:,} bytes, but are {found:,}")
+        return self
+
+
+class TextInput(Record):
+    """How a text begins."""
+
+    kind: Literal["text"]
+    text: Excerpt
+
+
+class ColumnValue(Record):
+    """A number of a row, None where it is missing.
+
+    `deviation` counts training standard deviations from the training mean.
+    """
+
+    name: DataName
+    value: float | None
+    deviation: Annotated[float, Field(ge=-1e18, le=1e18)]
+
+
+class RowInput(Record):
+    """The columns of a row that are farthest from the training mean, of so many."""
+
+    kind: Literal["row"]
+    columns: Annotated[list[ColumnValue], Field(min_length=1, max_length=MAX_COLUMNS)]
+    column_count: Count
+
+
+class Example(Record):
+    """A test example whose majority prediction differs between the sides.
+
+    `index` counts from 0 in the test split; votes are seeds that agree with the majority.
     """
 
     model: Name
     index: Count
-    label: Annotated[int, Field(ge=0, lt=100)]
-    baseline_prediction: Annotated[int, Field(ge=0, lt=100)]
-    candidate_prediction: Annotated[int, Field(ge=0, lt=100)]
+    label: Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
+    baseline_prediction: Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
+    candidate_prediction: Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
     baseline_votes: Count
     candidate_votes: Count
     baseline_seeds: Count
     candidate_seeds: Count
-    pixels: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{1046}==$")]
-
-    def pixel_bytes(self) -> bytes:
-        """The 784 bytes of the image."""
-        return base64.b64decode(self.pixels)
+    input: Annotated[ImageInput | TextInput | RowInput, Field(discriminator="kind")]
 
 
 class Flips(Record):
-    """Test images of one model whose majority prediction changed, by what became of them.
+    """Test examples of one model whose majority prediction changed, by what became of them.
 
     `fixed` are right now, `broken` wrong now, `still_wrong` were wrong already.
     """
@@ -238,12 +372,23 @@ class Candidate(Record):
 
 
 class Evidence(Record):
-    """The whole of `report.json`."""
+    """The whole of `report.json`.
 
-    schema_version: Literal[2]
-    margin: Annotated[float, Field(gt=0, lt=1)]
-    baseline_margin: Annotated[float, Field(gt=0, lt=1)] | None
-    class_names: Annotated[list[ClassName], Field(min_length=1, max_length=100)]
+    `class_names` are the candidate's; where nobody knows them, the numbers of the classes.
+    `scores` declares what the candidate measures, `metric` names the one that is judged, and
+    `baseline_metric` the one that the baseline's params name. A side may lack scores;
+    `scores_missing` says why, if something failed. `scores_removed` are the baseline's alone.
+    """
+
+    schema_version: Literal[3]
+    scores: Annotated[list[Score], Field(min_length=1, max_length=MAX_SCORES)]
+    scores_missing: Text | None
+    scores_removed: Annotated[list[ScoreName], Field(max_length=MAX_SCORES)]
+    metric: ScoreName
+    baseline_metric: ScoreName | None
+    margin: Margin
+    baseline_margin: Margin | None
+    class_names: ClassNames
     candidate: Candidate
     baseline: Baseline
     candidate_data: DataSummary | None
@@ -251,26 +396,63 @@ class Evidence(Record):
     models: Annotated[list[Model], Field(max_length=1_000)]
     changes: Changes
     stages: Annotated[list[StageState], Field(max_length=1_000)]
-    images: Annotated[list[Image], Field(max_length=MAX_IMAGES)]
+    examples: Annotated[list[Example], Field(max_length=MAX_EXAMPLES)]
     flips: Annotated[list[Flips], Field(max_length=1_000)]
 
     @model_validator(mode="after")
     def _classes_agree(self) -> "Evidence":
+        """The baseline may have had others; then classes are not compared."""
         _distinct([model.name for model in self.models])
         classes = len(self.class_names)
         for model in self.models:
-            for side in (model.candidate, model.baseline):
-                if side is not None and len(side.confusion) != classes:
-                    raise ValueError(f"confusion needs {classes} rows, as class_names has entries")
-        for data in (self.candidate_data, self.baseline_data):
-            for split in (data.train, data.validation, data.test) if data else ():
-                if len(split.images_per_class) != classes:
-                    raise ValueError(f"images_per_class needs {classes} entries")
-        for image in self.images:
-            named = (image.label, image.baseline_prediction, image.candidate_prediction)
-            if max(named) >= classes:
-                raise ValueError(f"a class of an image must be below {classes}")
+            if model.candidate is not None and len(model.candidate.classes) != classes:
+                raise ValueError(f"classes needs {classes} entries, as class_names has")
+            named = [label for one in model.moved for label in (one.actual, one.predicted)]
+            if max(named, default=-1) >= classes:
+                raise ValueError(f"a class of a mistake must be below {classes}")
+        if self.candidate_data is not None and self.candidate_data.classes != classes:
+            raise ValueError(f"examples_per_class needs {classes} entries")
         return self
+
+    @model_validator(mode="after")
+    def _examples_agree(self) -> Self:
+        classes = len(self.class_names)
+        for one in self.examples:
+            if max(one.label, one.baseline_prediction, one.candidate_prediction) >= classes:
+                raise ValueError(f"a class of an example must be below {classes}")
+        if len({one.input.kind for one in self.examples}) > 1:
+            raise ValueError("examples must be of one kind")
+        return self
+
+    @model_validator(mode="after")
+    def _scores_are_declared(self) -> "Evidence":
+        declared = _distinct([score.name for score in self.scores])
+        for score in BUILT_IN:
+            if score.name in declared and self.score(score.name) != score:
+                raise ValueError(f"{score.name} must be in {score.unit} and of its own direction")
+        if self.metric not in declared:
+            raise ValueError("metric must be one of scores")
+        for model in self.models:
+            for side in (model.candidate, model.baseline):
+                for found in (side.validation, side.test) if side else ():
+                    if not found.keys() <= {*declared}:
+                        raise ValueError("every score of a model must be one of scores")
+        return self
+
+    @property
+    def noun(self) -> str:
+        """What one of the data is called: `image`, or `example` where they are none."""
+        data = self.candidate_data or self.baseline_data
+        return data.noun if data else "example"
+
+    @property
+    def judged(self) -> Score:
+        """The score that is judged."""
+        return self.score(self.metric)
+
+    def score(self, name: str) -> Score:
+        """What is declared of a score."""
+        return next(score for score in self.scores if score.name == name)
 
 
 def read(path: Path) -> Evidence:
@@ -300,8 +482,18 @@ def parse(content: bytes, where: str) -> Evidence:
     try:
         return Evidence.model_validate_json(content)
     except ValidationError as error:
-        problem = first_problem(error)[:300].encode("ascii", "backslashreplace").decode()
+        problem = _on_one_line(first_problem(error)[:300])
         remedy = "write it with this revision's `python report.py collect`"
         if problem.startswith("schema_version:"):
             remedy = f"merge the default branch, or {remedy}"
         raise DataError(f"{where}: {problem}; {remedy}") from None
+
+
+def _on_one_line(text: str) -> str:
+    """Plain ASCII: a message may quote what a stranger wrote."""
+    return "".join(
+        letter
+        if " " <= letter <= "~"
+        else letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for letter in text
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lab.base.errors import LabError
 from lab.base.params import Params
-from lab.data.splits import Prepared
+from lab.data.prepared import Prepared
 from lab.parallel.work import TRIES, Done, Outcome, ShowEpoch, Stack, prepared, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def on_cluster(
     """Yields stacks as they finish; Ray starts those of killed processes and lost nodes again.
 
     They start from the beginning: another node does not see this one's checkpoints.
-    The images go to each node once, into memory that its workers share.
+    The examples go to each node once, into memory that its workers share.
     """
     import ray
 
@@ -54,11 +54,11 @@ def on_cluster(
                 continue
             for epoch in done.trained.epochs:
                 accuracy = epoch.validation_accuracy_S.mean()
-                on_epoch(stack.model, stack.seeds, epoch.number, accuracy)
+                on_epoch(stack.model, epoch.seeds, epoch.number, accuracy)
             yield stack, done
     finally:
         ray.shutdown()
 
 
 def _train_far(tree: Params, stack: Stack, data: Prepared) -> Done:
-    return train(tree, stack, data, lambda epoch: None)
+    return train(tree, stack, data, lambda epoch: None, has_checkpoints=False)

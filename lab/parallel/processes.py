@@ -19,7 +19,6 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 
 from lab.base.params import Params
-from lab.data.description import DESCRIPTION, read_description
 from lab.parallel.work import TRIES, Done, Outcome, ShowEpoch, Stack, prepared, train
 from lab.training.outcome import Epoch
 
@@ -112,15 +111,17 @@ def _train_here(tree: Params, stack: Stack) -> Done:
 
     def report(epoch: Epoch) -> None:
         # Without a lock that a killed process would keep: the system writes so few bytes at once.
-        values = [stack.model, stack.seeds[0], epoch.number, epoch.validation_accuracy_S.mean()]
+        first, count = stack.seeds.index(epoch.seeds[0]), len(epoch.seeds)
+        accuracy = epoch.validation_accuracy_S.mean()
+        values = [stack.model, stack.seeds[0], first, count, epoch.number, accuracy]
         epochs.send_bytes(json.dumps(values).encode())
 
-    return train(tree, stack, prepared(), report, read_description(DESCRIPTION))
+    return train(tree, stack, prepared(), report, has_checkpoints=True)
 
 
 def _listen(epochs: Connection, stacks: Sequence[Stack], on_epoch: ShowEpoch) -> None:
     seeds = {(stack.model, stack.seeds[0]): stack.seeds for stack in stacks}
     with contextlib.suppress(EOFError, OSError):
         while True:
-            model, first, number, accuracy = json.loads(epochs.recv_bytes())
-            on_epoch(model, seeds[model, first], number, accuracy)
+            model, stack, first, count, number, accuracy = json.loads(epochs.recv_bytes())
+            on_epoch(model, seeds[model, stack][first : first + count], number, accuracy)

@@ -1,14 +1,15 @@
 """The work that is handed out: one stack, trained in whatever process."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lab.base.errors import LabError
 from lab.base.params import Params
-from lab.data.description import Description
-from lab.data.prepared import PREPARED, load_prepared
-from lab.data.splits import Prepared
+from lab.data.prepared import Prepared, load_prepared
+from lab.results import cost
 from lab.results.cost import Meter, Usage
+from lab.training import outcome
 from lab.training.checkpoints import Checkpoints
 from lab.training.outcome import Epoch, Trained
 
@@ -44,20 +45,26 @@ def train(
     stack: Stack,
     data: Prepared,
     on_epoch: Callable[[Epoch], None],
-    described: Description | None = None,
+    *,
+    has_checkpoints: bool,
 ) -> Done:
-    """Trains one stack in this process, with checkpoints where the data are `described`."""
+    """Trains one stack in this process."""
     from lab.training import device as devices  # torch; scripts that hand out work do without
+    from lab.training import networks
     from lab.training.loop import train_stack
 
-    device = devices.choose_device()
-    precision = devices.choose_precision(tree.train.precision, device, lambda _: None)
+    networks.check(tree)
+    model, device = tree.models[stack.model], devices.choose_device()
+    precision = devices.choose_precision(tree.precision(stack.model), device, lambda _: None)
     kept = None
-    if described:
-        kept = Checkpoints(tree, stack.model, described, device=device.type, precision=precision)
+    if has_checkpoints:
+        kept = Checkpoints(
+            tree, stack.model, data.description, device=device.type, precision=precision
+        )
     with Meter() as meter:
         trained = train_stack(
-            tree.models[stack.model],
+            stack.model,
+            model,
             tree.train,
             stack.seeds,
             data,
@@ -70,7 +77,32 @@ def train(
     return Done(trained, device.type, precision, usage)
 
 
+def complete(model: str, parts: Sequence[Done]) -> Done:
+    """The stacks of a model as one.
+
+    Raises:
+        LabError: they were trained on different devices or in different precisions.
+    """
+    machines = sorted({(part.device, part.precision) for part in parts})
+    if len(machines) > 1:
+        raise LabError(
+            f"{model}: all stacks must be trained alike; got {machines}; "
+            "set train.precision to float32, or use nodes of one kind"
+        )
+    trained = outcome.joined([part.trained for part in parts])
+    return Done(trained, *machines[0], cost.joined([part.usage for part in parts]))
+
+
+def killed(lost: Sequence[Stack], rest: str = "") -> LabError:
+    """Names the stacks whose processes were killed at every try."""
+    named = "; ".join(f"{stack.model}, seeds {', '.join(map(str, stack.seeds))}" for stack in lost)
+    return LabError(
+        f"killed {TRIES} times over (out of memory?): {named}; {rest}"
+        "lower train.seeds_per_stack or --workers"
+    )
+
+
 @functools.cache
 def prepared() -> Prepared:
     """The prepared splits, mapped once a process."""
-    return load_prepared(PREPARED)
+    return load_prepared()

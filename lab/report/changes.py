@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lab.evidence.schema import Change, Evidence, SplitSummary
+from lab.evidence.schema import Change, DataSummary, Evidence, SplitSummary
 from lab.report.document import Block, Line, Paragraph, Piece, Table, Untrusted, prose, remainder
 from lab.report.wording import MINUS, count
 
@@ -58,27 +58,30 @@ def _data(evidence: Evidence) -> list[Block]:
     if new is None or old is None:
         which = "candidate" if new is None else "baseline"
         where = Untrusted("metrics/dataset.json")
-        return [Paragraph(prose("The {} has no description of its data ({}).", which, where))]
+        return [Paragraph(prose("The {} has no valid description of its data ({}).", which, where))]
     rows = [
         [
             [name],
-            _split(old.name, before),
-            _split(new.name, after),
+            _split(old, before),
+            _split(new, after),
             _class_counts(evidence.class_names, before, after),
         ]
         for name, before, after in changed_splits(evidence)
     ]
-    header = ("Data", "Baseline", "Candidate", "Images per class")
+    header = ("Data", "Baseline", "Candidate", f"{evidence.noun.capitalize()}s per class")
     return [Table(header, rows)] if rows else []
 
 
-def _split(name: str, split: SplitSummary) -> Line:
-    digest = Untrusted(split.sha256[:12])
-    return prose("{} {} images, {}", Untrusted(name), count(split.images), digest)
+def _split(data: DataSummary, split: SplitSummary) -> Line:
+    what, digest = f"{count(split.examples)} {data.noun}s", Untrusted(split.sha256[:12])
+    return prose("{} {}, {}", Untrusted(data.name), what, digest)
 
 
 def _class_counts(names: Sequence[str], before: SplitSummary, after: SplitSummary) -> Line:
-    pairs = zip(before.images_per_class, after.images_per_class, strict=True)
+    old_count, new_count = len(before.examples_per_class), len(after.examples_per_class)
+    if old_count != new_count:
+        return [f"{old_count} classes, now {new_count}"]
+    pairs = zip(before.examples_per_class, after.examples_per_class, strict=True)
     changed = [
         (name, new - old) for name, (old, new) in zip(names, pairs, strict=True) if new != old
     ]

@@ -4,8 +4,6 @@ from lab.evidence.schema import Evidence, ModelSide
 from lab.report.document import Block, Line, Paragraph, Table, Untrusted, prose
 from lab.report.wording import count, mebibytes
 
-COLUMNS = ("Model", "Wall, s", "CPU, s", "Images/s", "Peak memory", "Parameters")
-
 
 def costs(evidence: Evidence) -> list[Block]:
     """A table, and what its numbers are of."""
@@ -16,7 +14,9 @@ def costs(evidence: Evidence) -> list[Block]:
     for model in models:
         columns = zip(_cells(model.baseline), _cells(model.candidate), strict=True)
         rows.append([[Untrusted(model.name)], *([_both(*column)] for column in columns)])
-    table = Table(COLUMNS, rows, COLUMNS[1:])
+    speed = f"{evidence.noun.capitalize()}s/s"
+    header = ("Model", "Wall, s", "CPU, s", speed, "Peak memory", "Parameters")
+    table = Table(header, rows, header[1:])
     known = [side.cost for model in models for side in (model.baseline, model.candidate) if side]
     if not any(known):
         unknown = "No cost is known: these results were made elsewhere or came from the cache."

@@ -17,111 +17,151 @@ from lab.report.document import (
     prose,
     remainder,
 )
-from lab.report.judgement import Judgement, accuracy
-from lab.report.wording import interval, many, percent, points, signed, spread
+from lab.report.judgement import Judgement, sample
+from lab.report.wording import Scale, label, many, points, signed, titled
+from lab.results.schema import ACCURACY, BUILT_IN, Score
 from lab.verdict.differences import Sample, difference
 
 Pair = tuple[str, ModelSide, ModelSide]  # model, candidate, baseline
 NO_PAIRS = Paragraph(["No model has results on both sides that can be compared."])
 MOST_RAW = 5_000  # rows
 MOST_FILES = 10
+MOST_CLASSES = 40  # of a model
 
 
 def details(evidence: Evidence, judgement: Judgement) -> list[Block]:
     """Everything that not every reader needs."""
-    pairs = [
-        (one.model.name, *one.model.both)
-        for one in judgement.models
-        if one.finding and one.model.both
-    ]
+    both = [one.model for one in judgement.models if one.model.both and not judgement.refusal]
+    pairs = [(model.name, *model.both) for model in both if model.both]
     return [
-        Folded("Per class (exploratory)", _per_class(evidence.class_names, pairs)),
-        Folded("Loss, calibration and validation (exploratory)", _scores(pairs)),
+        Folded("Per class (exploratory)", _per_class(evidence, pairs)),
+        Folded(_other_scores(evidence), _scores(evidence, pairs)),
         Folded("Raw numbers per seed", _raw(evidence, pairs)),
         Folded("How to reproduce this", _reproduction(evidence)),
-        Folded("How to read this", _legend(evidence.margin)),
+        Folded("How to read this", _legend(evidence)),
     ]
 
 
-def _per_class(names: Sequence[str], pairs: Sequence[Pair]) -> list[Block]:
+def _per_class(evidence: Evidence, pairs: Sequence[Pair]) -> list[Block]:
     rows: list[list[Line]] = []
     for model, new, old in pairs:
-        for index, name in enumerate(names):
-            before, after = (_recall(side.confusion[index], index) for side in (old, new))
-            if before is not None and after is not None:
-                amounts = f"{100 * before:.2f}", f"{100 * after:.2f}", points(after - before)
-                cells = ([amount] for amount in amounts)
-                rows.append([[Untrusted(model)], [Untrusted(name)], *cells])
+        for index, before, after in _recalls(new, old):
+            amounts = f"{100 * before:.2f}", f"{100 * after:.2f}", points(after - before)
+            cells = ([amount] for amount in amounts)
+            rows.append([[Untrusted(model)], [Untrusted(evidence.class_names[index])], *cells])
     if not rows:
         return [NO_PAIRS]
     note = (
-        "How many of the test images of a class were recognised, over all seeds. Not corrected "
-        "for looking at many classes: a lead to follow, no finding."
+        f"How many of the test {evidence.noun}s of a class were recognised, over all seeds. Not "
+        "corrected for looking at many classes: a lead to follow, no finding."
     )
+    if len(evidence.class_names) > MOST_CLASSES:
+        note += f" Of {len(evidence.class_names):,} classes, those that changed most."
     header = ("Model", "Class", "Baseline, %", "Candidate, %", "Difference, pp")
     return [Paragraph([note]), Table(header, rows, header[2:])]
 
 
-def _recall(counts: Sequence[int], index: int) -> float | None:
-    return counts[index] / sum(counts) if sum(counts) else None
-
-
-def _scores(pairs: Sequence[Pair]) -> list[Block]:
-    rows = [row for pair in pairs for row in _score_rows(*pair)]
-    if not rows:
-        return [NO_PAIRS]
-    note = (
-        "Not corrected for looking at many numbers: leads to follow, no findings. For loss and "
-        "calibration error less is better."
-    )
-    header = ("Model", "Score", "Baseline", "Candidate", "Difference (95 % interval)")
-    return [Paragraph([note]), Table(header, rows, header[2:])]
-
-
-def _score_rows(model: str, new: ModelSide, old: ModelSide) -> list[list[Line]]:
-    errors = new.test.calibration_error, old.test.calibration_error
-    validation = new.validation.accuracy, old.validation.accuracy
-    explored = [
-        ("Test loss, nats", new.test.loss, old.test.loss, signed, (1.0, ".4g")),
-        ("Test calibration error, pp", *errors, points, (100.0, ".2f")),
-        ("Validation accuracy, pp", *validation, points, (100.0, ".2f")),
+def _recalls(new: ModelSide, old: ModelSide) -> list[tuple[int, float, float]]:
+    """Class, and which share of it each side recognises; of many those that changed most."""
+    if len(new.classes) != len(old.classes):
+        return []
+    both = enumerate(zip(old.classes, new.classes, strict=True))
+    found = [
+        (label, before.right / before.actual, after.right / after.actual)
+        for label, (before, after) in both
+        if before.actual and after.actual
     ]
+    if len(new.classes) <= MOST_CLASSES:
+        return found
+    return sorted(found, key=lambda row: -abs(row[2] - row[1]))[:MOST_CLASSES]
+
+
+def _other_scores(evidence: Evidence) -> str:
+    if len(evidence.scores) == len(BUILT_IN) and evidence.judged == ACCURACY:
+        return "Loss, calibration and validation (exploratory)"
+    return "Other scores and validation (exploratory)"
+
+
+def _scores(evidence: Evidence, pairs: Sequence[Pair]) -> list[Block]:
+    others = [score for score in evidence.scores if score != evidence.judged]
+    rows = [row for pair in pairs for row in _score_rows(evidence, others, *pair)]
+    removed = [
+        prose("{} was removed: only the baseline has it.", label(name))
+        for name in evidence.scores_removed
+    ]
+    ending: list[Block] = [Bullets(removed)] if removed else []
+    if not rows:
+        return [NO_PAIRS, *ending]
+    note = "Not corrected for looking at many numbers: leads to follow, no findings."
+    less = _less_is_better(others)
+    header = ("Model", "Score", "Baseline", "Candidate", "Difference (95 % interval)")
+    return [Paragraph([note, *less]), Table(header, rows, header[2:]), *ending]
+
+
+def _less_is_better(scores: Sequence[Score]) -> list[Piece]:
+    names = [label(score.name) for score in scores if not score.higher_is_better]
+    line: list[Piece] = []
+    for position, name in enumerate(names):
+        between = " and " if position == len(names) - 1 else ", "
+        line += [between if position else "", name]
+    return [" For ", *line, " less is better."] if line else []
+
+
+def _score_rows(
+    evidence: Evidence, others: Sequence[Score], model: str, new: ModelSide, old: ModelSide
+) -> list[list[Line]]:
+    test = [("Test ", score, new.test, old.test) for score in others]
+    chosen_by = [ACCURACY] if evidence.judged == ACCURACY else [ACCURACY, evidence.judged]
+    validation = [("Validation ", score, new.validation, old.validation) for score in chosen_by]
     rows: list[list[Line]] = []
-    for label, after, before, form, scale in explored:
-        found = difference(Sample(new.seeds, after), Sample(old.seeds, before))
-        amount = f"{form(found.estimate)} ({interval(found, form)})"
-        cells = [label, spread(before, *scale), spread(after, *scale), amount]
-        rows.append([[Untrusted(model)], *([cell] for cell in cells)])
+    for split, score, after, before in (*test, *validation):
+        if score.name not in after:
+            continue
+        scale = Scale.of(score)
+        name: Line = [split, label(score.name), f", {scale.step}" if scale.step else ""]
+        cells = ["–", scale.spread(after[score.name]), "new"]
+        if score.name in before:
+            sides = Sample(new.seeds, after[score.name]), Sample(old.seeds, before[score.name])
+            found = difference(*sides)
+            amount = f"{scale.difference(found.estimate)} ({scale.interval(found)})"
+            cells = [scale.spread(before[score.name]), cells[1], amount]
+        rows.append([[Untrusted(model)], name, *([cell] for cell in cells)])
     return rows
 
 
 def _raw(evidence: Evidence, pairs: Sequence[Pair]) -> list[Block]:
-    header = ("Model", "Seed", "Baseline, %", "Candidate, %", "Difference, pp")
+    score, scale = evidence.metric, Scale.of(evidence.judged)
+    values = (titled(side, scale.unit) for side in ("Baseline", "Candidate"))
+    header = ("Model", "Seed", *values, titled("Difference", scale.step))
     rows: list[list[Line]] = []
     total = 0
     for model in evidence.models:
         old, new = (
-            dict(zip(side.seeds, side.test.accuracy, strict=True)) if side else {}
+            dict(zip(side.seeds, side.test[score], strict=True))
+            if side and score in side.test
+            else {}
             for side in (model.baseline, model.candidate)
         )
         seeds = list(dict.fromkeys([*old, *new]))
         total += len(seeds)
         for seed in seeds[: max(0, MOST_RAW - len(rows))]:
-            cells = [f"{100 * side[seed]:.2f}" if seed in side else "–" for side in (old, new)]
+            cells = [scale.value(side[seed]) if seed in side else "–" for side in (old, new)]
             both = seed in old and seed in new
-            cells.append(points(new[seed] - old[seed]) if both else "–")
+            cells.append(scale.difference(new[seed] - old[seed]) if both else "–")
             rows.append([[Untrusted(model.name)], [str(seed)], *([cell] for cell in cells)])
     if not rows:
         return [NO_PAIRS]
     blocks = [Table(header, rows, header[1:]), *remainder(len(rows), total)]
-    lines = _correlations(pairs)
+    lines = _correlations(pairs, score)
     return [*blocks, Bullets(lines)] if lines else blocks
 
 
-def _correlations(pairs: Sequence[Pair]) -> list[Line]:
+def _correlations(pairs: Sequence[Pair], score: str) -> list[Line]:
     lines = []
     for model, new, old in pairs:
-        correlation = difference(accuracy(new), accuracy(old)).correlation
+        if score not in new.test or score not in old.test:
+            continue
+        correlation = difference(sample(new, score), sample(old, score)).correlation
         if correlation is not None:
             pieces = Untrusted(model), signed(correlation)
             lines.append(prose("{}: correlation of the pairs r = {}", *pieces))
@@ -143,17 +183,17 @@ def _reproduction(evidence: Evidence) -> list[Block]:
     return [commands, Paragraph([*line, end])]
 
 
-def _legend(margin: float) -> list[Block]:
+def _legend(evidence: Evidence) -> list[Block]:
+    scale = Scale.of(evidence.judged)
     unit = (
         "The unit is the seed: each side trained every model once per seed, and the difference "
-        "(candidate minus baseline) is that of the mean test accuracies, in percentage points "
-        "(pp). Numbers behind ± are standard deviations over seeds. The interval is a t interval, "
-        "paired by seed where both sides have the same seeds, Welch's otherwise. p is corrected "
-        "by Holm's method over all models. The minimum detectable effect (MDE) is the true "
-        "difference that this many seeds find significant (p below 0.05, uncorrected) four times "
-        "out of five."
+        f"(candidate minus baseline) is that of {_means(evidence.judged)}. Numbers behind ± are "
+        "standard deviations over seeds. The interval is a t interval, paired by seed where both "
+        "sides have the same seeds, Welch's otherwise. p is corrected by Holm's method over all "
+        "models. The minimum detectable effect (MDE) is the true difference that this many seeds "
+        "find significant (p below 0.05, uncorrected) four times out of five."
     )
-    large = f"at least the margin of {percent(margin)} pp"
+    large = f"at least the margin of {scale.margin(evidence.margin)}"
     certain = f"{{}}, {{}}: significant (p below 0.05), and {large}."
     verdicts = [
         (certain, "improved", "regressed"),
@@ -163,6 +203,9 @@ def _legend(margin: float) -> list[Block]:
         ("{}, {}: there are no results, or none that belong to this code.", "missing", "stale"),
         ("{}, {}: only one side has the model.", "new", "removed"),
     ]
+    if evidence.judged != ACCURACY:
+        which = "{}: the baseline lacks the score that is judged; nothing is, and the check passes."
+        verdicts.append((which, "new score"))
     check = "The check fails for “regressed”, “missing”, “stale” and “not comparable”."
     return [
         Paragraph([unit]),
@@ -170,3 +213,13 @@ def _legend(margin: float) -> list[Block]:
         Paragraph([check]),
         Paragraph(prose("The procedure and its sources: {}.", Untrusted("docs/statistics.md"))),
     ]
+
+
+def _means(score: Score) -> str:
+    """What is compared, in prose."""
+    if score == ACCURACY:
+        return "the mean test accuracies, in percentage points (pp)"
+    step = Scale.of(score).step
+    unit = {"pp": ", in percentage points (pp)", "": ""}.get(step, f", in {step}")
+    better = "more" if score.higher_is_better else "less"
+    return f"the mean test scores named above{unit}, of which {better} is better"

@@ -54,7 +54,7 @@ def prose(template: str, *pieces: Piece) -> Line:
 class Heading:
     """Opens a part of the page."""
 
-    text: str
+    line: Line
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,8 @@ def hypertext(page: Page, pictures: Mapping[str, bytes]) -> str:
 
 def _block(block: doc.Block, pictures: Mapping[str, bytes]) -> str:
     match block:
-        case doc.Heading(text):
-            return f"<h2>{html.escape(text)}</h2>"
+        case doc.Heading(line):
+            return f"<h2>{_line(line)}</h2>"
         case doc.Paragraph(line):
             return f"<p>{_line(line)}</p>"
         case doc.Bullets(lines):

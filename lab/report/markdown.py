@@ -30,8 +30,8 @@ def markdown(page: Page, pictures: str | None) -> str:
 
 def _block(block: doc.Block, pictures: str | None) -> list[str]:
     match block:
-        case doc.Heading(text):
-            return [f"### {_prose(text)}"]
+        case doc.Heading(line):
+            return [f"### {_line(line)}"]
         case doc.Paragraph(line):
             return [_line(line)]
         case doc.Bullets(lines):

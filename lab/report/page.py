@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lab.evidence.schema import Evidence, Flips
-from lab.report import changes, costs, details, provenance, results_table
+from lab.report import changes, costs, details, examples, provenance, results_table
 from lab.report.document import (
     Block,
     Bullets,
@@ -22,7 +22,7 @@ from lab.report.hypertext import hypertext
 from lab.report.judgement import Judgement
 from lab.report.markdown import markdown
 from lab.report.notes import Notes
-from lab.report.wording import count, many
+from lab.report.wording import Scale, count, label, many, titled
 
 MARKER = "fair-trial report"
 TITLE = "A fair trial"
@@ -82,17 +82,17 @@ def page(evidence: Evidence, judgement: Judgement, drawn: Sequence[Picture], not
         *provenance.overridden(notes),
         *provenance.stale(evidence),
         Bullets(provenance.sources(evidence, notes)),
-        Heading("Test accuracy"),
+        Heading(["Test ", label(evidence.metric)]),
         *results_table.results(evidence, judgement),
-        Heading("What changed"),
+        Heading(["What changed"]),
         *changes.changes(evidence),
-        Heading("What ran"),
+        Heading(["What ran"]),
         *changes.stages(evidence),
-        Heading("What it cost"),
+        Heading(["What it cost"]),
         *costs.costs(evidence),
-        Heading("Pictures"),
+        Heading(["Pictures"]),
         *_pictures(evidence, drawn),
-        Heading("Details"),
+        Heading(["Details"]),
         *details.details(evidence, judgement),
     ]
     return Page(MARKER, TITLE, blocks)
@@ -102,29 +102,33 @@ def _pictures(evidence: Evidence, drawn: Sequence[Picture]) -> list[Block]:
     blocks: list[Block] = list(drawn)
     if not drawn:
         blocks.append(Paragraph(["No pictures here; every number stands in the text."]))
-    lines = [_flips(flips) for flips in evidence.flips]
-    return [*blocks, Bullets(lines)] if lines else blocks
+    lines = [_flips(flips, evidence.noun) for flips in evidence.flips]
+    return [*blocks, *([Bullets(lines)] if lines else []), *examples.in_words(evidence)]
 
 
-def _flips(flips: Flips) -> Line:
+def _flips(flips: Flips, noun: str) -> Line:
     name, total = Untrusted(flips.model), flips.fixed + flips.broken + flips.still_wrong
     if flips.missing:
         return prose("{}: changed predictions are unknown: {}.", name, Untrusted(flips.missing))
     if not total:
-        return prose("{}: the majority prediction is the same on every test image.", name)
+        return prose("{}: the majority prediction is the same on every test {}.", name, noun)
     counts = (
         f"{count(flips.fixed)} fixed, {count(flips.broken)} broken, "
         f"{count(flips.still_wrong)} still wrong"
     )
-    images = many(total, "test image")
-    return prose("{}: the majority prediction changed on {}: {}.", name, images, counts)
+    changed = many(total, f"test {noun}")
+    return prose("{}: the majority prediction changed on {}: {}.", name, changed, counts)
 
 
 def terminal(judgement: Judgement) -> str:
     """The verdict line and a compact table, for a terminal."""
-    rows = [("model", "baseline", "candidate", "difference, pp (95 %)", "verdict")]
+    scale = Scale.of(judgement.score)
+    amount = f"{titled('difference', scale.step)} (95 %)"
+    rows = [("model", "baseline", "candidate", amount, "verdict")]
     for one in judgement.models[:TERMINAL_ROWS]:
-        baseline, candidate, amount = (plain(cell) for cell in results_table.row(one)[1:4])
+        baseline, candidate, amount = (
+            plain(cell) for cell in results_table.row(one, judgement.score)[1:4]
+        )
         rows.append((one.model.name, baseline, candidate, amount, one.verdict))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

@@ -8,28 +8,30 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lab.evidence.schema import Curve, Evidence, Model, ModelSide
+from lab.evidence.schema import Curve, Evidence, ImageInput, Model
 from lab.report import plots
+from lab.report.confusion import confusion_changes, has_changed
 from lab.report.document import Picture
-from lab.report.gallery import gallery, has_long_names
+from lab.report.gallery import gallery
 from lab.report.judgement import Judged, Judgement
 from lab.report.plots import BAND, BASELINE, BETTER, CANDIDATE, NEUTRAL, WIDTH, WORSE
-from lab.report.wording import percent, points
+from lab.report.wording import Scale
+from lab.results.schema import Score
 from lab.verdict.verdicts import Verdict
 
 DIFFERENCES = Picture(
-    "differences", "Difference of test accuracy of each model with its interval, against the margin"
+    "differences", "Difference of each model on the test set with its interval, against the margin"
 )
 CURVES = Picture("curves", "Learning curves of candidate and baseline with their spread over seeds")
 CONFUSION = Picture(
     "confusion", "Which mistakes became more and which fewer, by actual and predicted class"
 )
 IMAGES = Picture("images", "Test images whose majority prediction changed, with both predictions")
-PICTURES = (DIFFERENCES, CURVES, CONFUSION, IMAGES)
+CARDS = Picture("images", "Test examples whose majority prediction changed, with both predictions")
+PICTURES = (DIFFERENCES, CURVES, CONFUSION, IMAGES)  # CARDS take the place of IMAGES
 
 MOST_DIFFERENCES = 20  # models
 MOST_CURVES = 3
@@ -48,7 +50,8 @@ def draw(evidence: Evidence, judgement: Judgement) -> tuple[list[Picture], dict[
         for picture, figure in _figures(evidence, judgement):
             light = plots.pixels(figure)[:, :, :3]  # opaque, and a tenth smaller
             found.append(picture)
-            for file, variant in zip(picture.files, (light, plots.dark(light)), strict=True):
+            dark = plots.dark(light, plots.photographs(figure))
+            for file, variant in zip(picture.files, (light, dark), strict=True):
                 files[file] = plots.encoded(variant)
     return found, files
 
@@ -57,15 +60,17 @@ def _figures(evidence: Evidence, judgement: Judgement) -> Iterator[tuple[Picture
     judged = [one for one in judgement.models if one.finding]
     models = [one.model for one in sorted(judged, key=_size, reverse=True)]
     curves = [model for model in models if _has_other_curves(model)][:MOST_CURVES]
-    moved = [model for model in models if np.any(_confusion_change(model))][:MOST_CONFUSIONS]
+    moved = [model for model in models if has_changed(model)][:MOST_CONFUSIONS]
     if judged:
-        yield DIFFERENCES, differences(judged[:MOST_DIFFERENCES], evidence.margin)
+        yield DIFFERENCES, differences(judged[:MOST_DIFFERENCES], evidence.margin, evidence.judged)
     if curves:
         yield CURVES, learning_curves(curves)
     if moved:
-        yield CONFUSION, confusion_changes(moved, evidence.class_names)
-    if evidence.images:
-        yield IMAGES, gallery(evidence.images, evidence.class_names)
+        yield CONFUSION, confusion_changes(moved, evidence.class_names, evidence.noun)
+    if evidence.examples:
+        is_image = isinstance(evidence.examples[0].input, ImageInput)
+        picture = IMAGES if is_image else CARDS
+        yield picture, gallery(evidence.examples, evidence.class_names)
 
 
 def _size(one: Judged) -> float:
@@ -75,65 +80,83 @@ def _size(one: Judged) -> float:
 # --- differences ---------------------------------------------------------------------------------
 
 
-def differences(judged: Sequence[Judged], margin: float) -> Figure:
+def differences(judged: Sequence[Judged], margin: float, score: Score) -> Figure:
     """A row a model: interval and mean over the single seeds' differences, margin as a band."""
+    scale = Scale.of(score)
+    band = scale.factor * margin
     height = 1.05 + 0.62 * len(judged)
     figure = Figure(figsize=(WIDTH, height))
     figure.subplots_adjust(left=0.02, right=0.98, bottom=0.55 / height, top=1 - 0.38 / height)
     axes = figure.add_subplot()
-    axes.axvspan(-100 * margin, 100 * margin, color=BAND, lw=0, zorder=0)
+    axes.axvspan(-band, band, color=BAND, lw=0, zorder=0)
     axes.axvline(0, color=NEUTRAL, lw=1, zorder=1)
     for row, one in enumerate(judged):
-        _difference_row(axes, row, one)
+        _difference_row(axes, row, one, score)
     axes.set_ylim(len(judged) - 0.42, -0.62)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    ends = [abs(value) for one in judged for value in _extent(one)]
-    reach = 1.12 * max([200 * margin, *ends])
+    ends = [abs(value) for one in judged for value in _extent(one, score)]
+    reach = 1.12 * max([2 * band, *ends])
     axes.set_xlim(-reach, reach)
-    axes.set_xlabel(
-        "← worse      test accuracy, candidate minus baseline (percentage points)      better →"
-    )
-    grey = f"margin of ±{percent(margin)} pp"
+    axes.set_xlabel(_axis(score))
+    grey = f"margin of ±{scale.margin(margin)}"
     title = f"Line: 95 % interval.  Small dots: single seeds.  Grey: {grey}"
     axes.set_title(title, loc="left", fontsize=8.5, color=NEUTRAL)
     return figure
 
 
-def _difference_row(axes: Axes, row: int, one: Judged) -> None:
+def _axis(score: Score) -> str:
+    unit = "percentage points" if score.unit == "%" else score.unit
+    what = f"test {score.name.replace('_', ' ')}, candidate minus baseline"
+    left, right = ("worse", "better") if score.higher_is_better else ("better", "worse")
+    return f"← {left}      {what}{f' ({unit})' if unit else ''}      {right} →"
+
+
+def _difference_row(axes: Axes, row: int, one: Judged, score: Score) -> None:
     if one.finding is None:
         return
-    found, colour = one.finding.difference, _colour(one.verdict)
-    single = seed_differences(one.model)
+    found, colour, scale = one.finding.difference, _colour(one.verdict), Scale.of(score)
+    single = seed_differences(one.model, score)
     # A fixed wobble keeps equal dots apart without chance.
     heights = [row + 0.2 + 0.05 * ((index * 7) % 5 - 2) / 2 for index in range(len(single))]
     axes.scatter(single, heights, s=13, color=colour, alpha=0.6, linewidths=0, zorder=2)
     if found.interval is not None:
-        low, high = (100 * end for end in found.interval)
+        low, high = (scale.factor * end for end in found.interval)
         axes.plot([low, high], [row, row], color=colour, lw=2.6, solid_capstyle="butt", zorder=3)
         for end in (low, high):
             axes.plot([end, end], [row - 0.12, row + 0.12], color=colour, lw=1.6, zorder=3)
-    axes.plot([100 * found.estimate], [row], "o", color=colour, ms=7, mec="white", mew=1, zorder=4)
-    label = f"{points(found.estimate)} pp, {one.verdict}"
+    axes.plot(
+        [scale.factor * found.estimate],
+        [row],
+        "o",
+        color=colour,
+        ms=7,
+        mec="white",
+        mew=1,
+        zorder=4,
+    )
+    label = f"{scale.with_unit(scale.difference(found.estimate))}, {one.verdict}"
     where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center"}
     axes.annotate(one.model.name, (0.004, row - 0.3), fontweight="bold", **where)
     axes.annotate(label, (0.996, row - 0.3), ha="right", color=colour, **where)
 
 
-def seed_differences(model: Model) -> list[float]:
-    """Seed by seed, in percentage points; empty when the sides have other seeds."""
+def seed_differences(model: Model, score: Score) -> list[float]:
+    """Seed by seed, as they are shown; empty when the sides have other seeds."""
     if model.both is None:
         return []
-    new, old = (dict(zip(s.seeds, s.test.accuracy, strict=True)) for s in model.both)
-    return [100 * (new[seed] - old[seed]) for seed in new] if new.keys() == old.keys() else []
+    new, old = (dict(zip(s.seeds, s.test[score.name], strict=True)) for s in model.both)
+    factor = Scale.of(score).factor
+    return [factor * (new[seed] - old[seed]) for seed in new] if new.keys() == old.keys() else []
 
 
-def _extent(one: Judged) -> list[float]:
+def _extent(one: Judged, score: Score) -> list[float]:
     if one.finding is None:
         return []
     found = one.finding.difference
-    interval = [100 * end for end in found.interval or ()]
-    return [100 * found.estimate, *interval, *seed_differences(one.model)]
+    factor = Scale.of(score).factor
+    ends = [factor * end for end in (found.estimate, *(found.interval or ()))]
+    return [*ends, *seed_differences(one.model, score)]
 
 
 def _colour(verdict: str) -> str:
@@ -196,36 +219,3 @@ def _curve(
     sd = scale * np.array([value or 0.0 for value in deviations])
     axes.fill_between(epochs, mean - sd, mean + sd, color=how["color"], alpha=0.18, lw=0)
     axes.plot(epochs, mean, lw=1.8, marker="o" if len(mean) == 1 else "", **how)
-
-
-# --- confusion -----------------------------------------------------------------------------------
-
-
-def _confusion_change(model: Model) -> npt.NDArray[np.float64]:
-    """Confusion counts per seed [actual, predicted], candidate minus baseline."""
-    if model.both is None:
-        return np.zeros((1, 1))
-    new, old = map(_confusion_per_seed, model.both)
-    return new - old
-
-
-def _confusion_per_seed(side: ModelSide) -> npt.NDArray[np.float64]:
-    return np.array(side.confusion, dtype=np.float64) / len(side.seeds)
-
-
-def confusion_changes(models: Sequence[Model], names: Sequence[str]) -> Figure:
-    """A matrix a model: how many more or fewer images a seed calls `predicted` than before."""
-    is_long, columns = has_long_names(names), len(models)
-    figure = Figure(figsize=(WIDTH, 4.1 if columns > 1 else 5.6))
-    left, wspace, bottom = (0.15, 0.42, 0.24) if is_long else (0.07, 0.2, 0.12)
-    figure.subplots_adjust(left=left, right=0.99, wspace=wspace, bottom=bottom, top=0.89)
-    title = "Change of images per seed.  Off the diagonal: orange more mistakes, blue fewer"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, color=NEUTRAL)
-    for axes, model in zip(figure.subplots(1, columns, squeeze=False)[0], models, strict=True):
-        plots.confusion_change(axes, _confusion_change(model), 6.5 if columns > 1 else 8)
-        axes.set_title(model.name, loc="left", fontweight="bold")
-        axes.set_xticks(range(len(names)), names, rotation=90 if is_long else 0, fontsize=8)
-        axes.set_yticks(range(len(names)), names, fontsize=8)
-        axes.set_xlabel("predicted")
-    figure.axes[0].set_ylabel("actual")
-    return figure

@@ -15,10 +15,11 @@ from lab.report.document import (
 )
 from lab.report.judgement import STALE
 from lab.report.notes import Notes
-from lab.report.wording import many, percent
+from lab.report.wording import count, label, many, scale_of
 
 FIX = ("make repro", 'git add dvc.lock metrics && git commit --message "Update the results"')
 MOST_SIZES = 3  # numbers of seeds named
+MOST_NAMES = 3  # of classes
 
 
 def overridden(notes: Notes) -> list[Block]:
@@ -136,11 +137,51 @@ def _cautions(evidence: Evidence) -> list[Line]:
     if splits and "test" not in splits:
         what = Strong("The training data differ")
         lines.append(prose("{}; the test set is the same.", what))
-    if evidence.baseline_margin not in (None, evidence.margin):
-        before, after = percent(evidence.baseline_margin or 0), percent(evidence.margin)
-        what = Strong("The margin itself changed")
-        lines.append(prose("{}, from {} to {} pp; verdicts use the new one.", what, before, after))
+    lines += [*_class_names(evidence), *_yardstick(evidence)]
     return [*lines, *_machines(evidence), *_packages(evidence)]
+
+
+def _class_names(evidence: Evidence) -> list[Line]:
+    """Says that classes have other names than before, or that there are more or fewer."""
+    new, old = evidence.candidate_data, evidence.baseline_data
+    if new is None or old is None:
+        return []
+    if new.classes != old.classes:
+        what = Strong("The number of classes differs")
+        return [prose("{}: {}, and {} before.", what, count(new.classes), count(old.classes))]
+    if new.class_names is None or old.class_names is None:
+        return []
+    names = zip(old.class_names, new.class_names, strict=True)
+    other = [(before, after) for before, after in names if before != after]
+    if not other:
+        return []
+    line: list[Piece] = [Strong("Classes have other names"), ": "]
+    for position, (before, after) in enumerate(other[:MOST_NAMES]):
+        line += [", " if position else "", *prose("{} was {}", Untrusted(after), Untrusted(before))]
+    more = f", and {len(other) - MOST_NAMES} more" if len(other) > MOST_NAMES else ""
+    return [[*line, f"{more}; the new ones are used here."]]
+
+
+def _yardstick(evidence: Evidence) -> list[Line]:
+    """Says that a change is judged by something else than before: another score or margin."""
+    lines: list[Line] = []
+    new, old = evidence.metric, evidence.baseline_metric or evidence.metric
+    if new != old:
+        what = Strong("The score that is judged changed")
+        names = label(old), label(new)
+        lines.append(prose("{}, from {} to {}; verdicts use the new one.", what, *names))
+    margin, old_margin = evidence.margin, evidence.baseline_margin or evidence.margin
+    before = scale_of(evidence, old).margin(old_margin)
+    after = scale_of(evidence, new).margin(margin)
+    if margin != old_margin or (new != old and before != after):
+        is_shared = before.partition(" ")[2] == after.partition(" ")[2]
+        before = before.partition(" ")[0] if is_shared else before
+        what = Strong("The margin itself changed")
+        lines.append(prose("{}, from {} to {}; verdicts use the new one.", what, before, after))
+    if evidence.scores_missing:
+        why = Untrusted(evidence.scores_missing)
+        lines.append(prose("Scores of {} are left out: {}.", Untrusted("task/metrics.py"), why))
+    return lines
 
 
 def _machines(evidence: Evidence) -> list[Line]:

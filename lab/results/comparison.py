@@ -4,18 +4,19 @@ import dataclasses
 from typing import Literal
 
 from lab.base.records import Record
+from lab.results.schema import Score
 from lab.verdict.verdicts import Finding, Verdict
 
 
 class Chosen(Record):
-    """The model with the best mean validation accuracy, and its best seed by the same measure."""
+    """The model with the best mean score on validation, and its best seed by the same score."""
 
     model: str
     seed: int
 
 
 class ModelDifference(Record):
-    """Test accuracy of one model minus that of another; fields as in `Difference` and `Finding`.
+    """The test score of one model minus that of another; fields as in `Difference` and `Finding`.
 
     `smallest_detectable` is the minimum detectable effect.
     """
@@ -44,21 +45,23 @@ class ModelDifference(Record):
             **found,
         )
 
-    def sentence(self) -> str:
-        """The finding in one line, in percentage points.
+    def sentence(self, unit: str) -> str:
+        """The finding in one line, in percentage points or in the score's own unit.
 
         For example `relu_128 - linear_64: +5.67 pp [+5.60, +5.74], improved`.
         """
-        low_high = self.interval and "[{:+.2f}, {:+.2f}]".format(*(100 * x for x in self.interval))
-        sides = f"{self.candidate} - {self.baseline}"
-        found = f"{100 * self.estimate:+.2f} pp {low_high or '(no interval: under 3 seeds)'}"
-        return f"{sides}: {found}, {self.verdict}"
+        scale, form, shown = (100, "+.2f", "pp") if unit == "%" else (1, "+.4g", unit)
+        low_high = self.interval and ", ".join(f"{scale * end:{form}}" for end in self.interval)
+        amount = f"{scale * self.estimate:{form}} {shown}".rstrip()
+        found = f"{amount} {f'[{low_high}]' if low_high else '(no interval: under 3 seeds)'}"
+        return f"{self.candidate} - {self.baseline}: {found}, {self.verdict}"
 
 
 class Comparison(Record):
     """The whole file: the chosen model against each other model."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
+    metric: Score
     margin: float
     chosen: Chosen
     differences: list[ModelDifference]

@@ -1,4 +1,4 @@
-"""`predictions.npz`: what every seed of a model says of every test image."""
+"""`predictions.npz`: what every seed of a model says of every test example."""
 
 import io
 import zipfile
@@ -10,24 +10,23 @@ import numpy.typing as npt
 
 from lab.base.errors import DataError, shortened
 from lab.base.files import read_bytes, replacing
-from lab.data.splits import CLASSES
 from lab.results.storage import remake
 
 MAX_PREDICTIONS_BYTES = 2**29  # packed and unpacked; a thousand seeds have 50 MB
 
-Bytes = npt.NDArray[np.uint8]
+Classes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 class Predictions(NamedTuple):
-    """Test predictions: seeds [S], predicted class [S, N] uint8, its probability [S, N] float32."""
+    """Test predictions: seeds [S], predicted class [S, N], its probability [S, N] float32."""
 
     seeds: npt.NDArray[np.int64]
-    predictions: Bytes
+    predictions: Classes
     confidence: npt.NDArray[np.float32]
 
-    def of_seed(self, seed: int) -> Bytes:
+    def of_seed(self, seed: int) -> Classes:
         """The predicted classes [N] of one seed."""
-        row: Bytes = self.predictions[self.seeds.tolist().index(seed)]
+        row: Classes = self.predictions[self.seeds.tolist().index(seed)]
         return row
 
 
@@ -37,8 +36,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         np.savez_compressed(file, **predictions._asdict())
 
 
-def read_predictions(path: Path) -> Predictions:
-    """Reads `predictions.npz` without running any code it might hold.
+def read_predictions(path: Path, classes: int) -> Predictions:
+    """Reads `predictions.npz` of so many classes without running any code it might hold.
 
     Raises:
         DataError: the file is missing, damaged or of another shape.
@@ -56,14 +55,16 @@ def read_predictions(path: Path) -> Predictions:
     images = found.predictions.shape
     if len(images) != 2 or not found.predictions.size or shapes != [images[:1], images, images]:
         raise DataError(
-            f"{path}: must be [seeds], [seeds, images] and the same; got {shapes}; {remake(path)}"
+            f"{path}: must be [seeds], [seeds, examples] and the same; got {shapes}; {remake(path)}"
         )
     kinds = [array.dtype.str[1:] for array in found]
-    if kinds != ["i8", "u1", "f4"]:
-        raise DataError(f"{path}: must be int64, uint8 and float32; got {kinds}; {remake(path)}")
-    if found.predictions.max() >= CLASSES:
+    if kinds not in (["i8", "u1", "f4"], ["i8", "u2", "f4"]):
         raise DataError(
-            f"{path}: classes must be 0 to {CLASSES - 1}; got {found.predictions.max()}; "
+            f"{path}: must be int64, uint8 or uint16, and float32; got {kinds}; {remake(path)}"
+        )
+    if found.predictions.max() >= classes:
+        raise DataError(
+            f"{path}: classes must be 0 to {classes - 1}; got {found.predictions.max()}; "
             f"{remake(path)}"
         )
     return found

@@ -8,15 +8,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
 from lab.base.files import replacing
+from lab.results import served_model as loader
 from lab.tracking.sent import ARTIFACTS, PARENT_TAG, RECORDING_TAG
 from lab.tracking.server import experiment_id, log_datasets, pages
 
-SERVED_MODEL = Path(__file__).with_name("served_model.py")
 FINGERPRINT_TAG = "fingerprint"
 MAX_DIGEST = 36  # characters MLflow keeps of a data set's digest
 LOCKED_SECONDS = 30.0  # to wait while another process creates the store or holds it
@@ -134,6 +135,7 @@ class Store:
     def model(self, key: int, build: str) -> None:
         """Logs a network as a model that MLflow loads."""
         import mlflow
+        from mlflow.models import Model
 
         run_id = self._ids[key][None]
         outputs = self.client.get_run(run_id).outputs
@@ -141,7 +143,14 @@ class Store:
             return
         mlflow.set_tracking_uri(self.uri)
         with mlflow.start_run(run_id=run_id):
-            mlflow.pyfunc.log_model(name="model", **served_model(Path(build)))
+            Model.log(
+                None,
+                _Pyfunc,
+                name="model",
+                flavor_name="pyfunc.ModelFromCode",
+                validate_serving_input=False,
+                **served_model(Path(build)),
+            )
 
     def end(self, key: int, status: str, end_ms: int) -> None:
         """Ends a run and its children."""
@@ -153,14 +162,37 @@ class Store:
         return list(self._ids[key].values())
 
 
+class _Pyfunc:
+    """What `mlflow.pyfunc.log_model` does, without predicting the input example.
+
+    MLflow would load the model for that, and a script's end would wait seconds for torch.
+    """
+
+    @staticmethod
+    def save_model(*, validate_serving_input: bool, **arguments: Any) -> None:
+        """As `mlflow.pyfunc.save_model`."""
+        import mlflow
+
+        mlflow.pyfunc.save_model(**arguments)
+
+
 def served_model(build: Path) -> dict[str, Any]:
-    """Arguments of `mlflow.pyfunc.save_model` and `log_model` for a network of `models/best`."""
+    """Arguments of `mlflow.pyfunc.save_model` and `log_model` for a folder like `models/best`."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    files = {"model": "model.json", "weights": "weights.safetensors", "program": "network.pt2"}
+    described = json.loads((build / "model.json").read_text(encoding="utf-8"))
+    inputs = TensorSpec(np.dtype(described["dtype"]), (-1, *described["shape"]))
     return {
-        "python_model": str(SERVED_MODEL),
+        "python_model": str(Path(loader.__file__)),
         "artifacts": {
-            "weights": str(build / "weights.safetensors"),
-            "model": str(build / "model.json"),
+            key: str(build / name) for key, name in files.items() if (build / name).is_file()
         },
+        "signature": ModelSignature(
+            Schema([inputs]), Schema([TensorSpec(np.dtype(np.int64), (-1,))])
+        ),
+        "input_example": np.load(build / "example.npy", allow_pickle=False),
         # Given, because MLflow would start another Python to find them out.
         "pip_requirements": [
             f"{name}=={version(name)}" for name in ("mlflow", "numpy", "safetensors", "torch")

@@ -1,15 +1,18 @@
 """A training as MLflow runs: names, params, tags, metrics, notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lab.base.files import sha256
 from lab.base.machine import environment_tags
 from lab.base.params import Params
 from lab.data.description import Description
-from lab.results.schema import CurvePoint, ModelResults, ScoreSpreads
+from lab.data.prepared import Prepared
+from lab.results import scores
+from lab.results.schema import CurvePoint, ModelResults, Spread, Spreads
+from lab.results.scores import Scored
 from lab.tracking.recording import ActiveRun, Dataset, RunSpec
 from lab.training import checkpoints
-from lab.training.outcome import Epoch
+from lab.training.outcome import Epoch, Trained
 
 
 def training_run(params: Params, model: str, data: Description, group: str = "") -> RunSpec:
@@ -18,7 +21,7 @@ def training_run(params: Params, model: str, data: Description, group: str = "")
     Runs of one `train_parallel.py` share their `group`.
     """
     settings = {
-        **params.models[model].model_dump(),
+        **params.models[model].settings(),
         **params.train.model_dump(),
         "validation_size": params.dataset.validation_size,
         "split_seed": params.dataset.split_seed,
@@ -103,10 +106,27 @@ def log_epoch(active: ActiveRun, model: str, epoch: Epoch) -> None:
         active.metrics(values, step=epoch.number, child=seed_name(model, seed))
 
 
+def own_scores(model: str, trained: Trained, data: Prepared) -> dict[str, Spreads]:
+    """The scores of task/metrics.py by split; none where it fails, which is said."""
+    validation, test = trained.validation.probabilities_SNC, trained.test.probabilities_SNC
+    splits = {
+        "validation": Scored(validation, data.validation.labels),
+        "test": Scored(test, data.test.labels),
+    }
+    return scores.if_possible(model, trained.seeds, splits)
+
+
 def log_results(
-    active: ActiveRun, run: ModelResults, curve: list[CurvePoint], cost: Mapping[str, float]
+    active: ActiveRun,
+    run: ModelResults,
+    curve: list[CurvePoint],
+    cost: Mapping[str, float],
+    own: Mapping[str, Spreads],
 ) -> None:
-    """Sends the final numbers: spreads and costs to the model's run, single values to its seeds."""
+    """Sends the final numbers: spreads and costs to the model's run, single values to its seeds.
+
+    `own` are the scores of task/metrics.py by split.
+    """
     active.tags({"device": run.device, "precision": run.precision})
     on_curve = set()
     for point in curve:
@@ -121,25 +141,27 @@ def log_results(
     final = {
         **spreads("validation", run.validation),
         **spreads("test", run.test),
+        **{
+            key: value for split in own for key, value in spreads(split, own[split].items()).items()
+        },
         **{f"cost/{key}": value for key, value in cost.items()},
     }
     active.metrics({key: final[key] for key in final if key not in on_curve}, step=last)
     for index, seed in enumerate(run.seeds):
         values = {
-            "test_accuracy": run.test.accuracy.per_seed[index],
-            "test_loss": run.test.loss.per_seed[index],
-            "test_calibration_error": run.test.calibration_error.per_seed[index],
+            f"test_{score}": spread.per_seed[index]
+            for score, spread in (*run.test, *own.get("test", {}).items())
         }
         active.metrics(values, step=last, child=seed_name(run.model, seed))
 
 
-def spreads(split: str, scores: ScoreSpreads) -> dict[str, float]:
+def spreads(split: str, of_model: Iterable[tuple[str, Spread]]) -> dict[str, float]:
     """Mean, sd and 95 % interval of each score over seeds, as metric names.
 
     MLflow's UI folds what stands before a slash into a section of its own, below the means.
     """
     metrics = {}
-    for score, spread in scores:
+    for score, spread in of_model:
         metrics[f"{split}_{score}"] = spread.mean
         if spread.sd is not None:
             metrics[f"spread/{split}_{score}_sd"] = spread.sd

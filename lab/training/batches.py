@@ -5,17 +5,17 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Generator, Tensor
 
-SHUFFLE_WINDOW = 65_536  # images; bounds the memory that an epoch's order takes
+SHUFFLE_WINDOW = 65_536  # examples; bounds the memory that an epoch's order takes
 
 
-def batches(images: Tensor, size: int, generators: Sequence[Generator]) -> Iterator[Tensor]:
-    """One epoch: indices [S, B] of the images, each once, shuffled for every seed by itself.
+def batches(inputs: Tensor, size: int, generators: Sequence[Generator]) -> Iterator[Tensor]:
+    """One epoch: indices [S, B] of the examples, each once, shuffled for every seed by itself.
 
-    Beyond 65,536 images they are shuffled window by window, in a ring of images entered
+    Beyond 65,536 examples they are shuffled window by window, in a ring of examples entered
     anywhere: a whole permutation of millions would take more memory than the networks, and
     reading files memory-mapped in such an order is slow.
     """
-    count = len(images)
+    count = len(inputs)
     window = max(SHUFFLE_WINDOW // size, 1) * size  # whole batches
     enter = [0 if count <= window else _below(count, generator) for generator in generators]
     for start in range(0, count, window):
@@ -26,7 +26,7 @@ def batches(images: Tensor, size: int, generators: Sequence[Generator]) -> Itera
                 for generator, first in zip(generators, enter, strict=True)
             ]
         )
-        yield from order_SN.to(images.device).split(size, dim=1)
+        yield from order_SN.to(inputs.device).split(size, dim=1)
 
 
 def _below(limit: int, generator: Generator) -> int:

@@ -24,12 +24,12 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from lab.base.files import sha256, write_bytes, write_text
-from lab.base.params import Params
+from lab.base.params import NETWORKS, Params
 from lab.data.description import Description
 
 FOLDER = Path(".checkpoints")
 # What determines the numbers, as dvc.yaml has it; the file of the model's network comes to it.
-CODE = ("lab/data", "lab/training", "train.py")
+CODE = ("lab/data", "lab/training", "task/common", "train.py")
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = "result.md5"  # beside the checkpoints of a training that came to its end
 CHECKSUM = 4  # bytes of CRC-32 before the arrays
@@ -41,7 +41,7 @@ def fingerprint(params: Params, model: str, data: Description) -> str:
     """A hash of what determines a training's numbers, but for device and seeds."""
     train = params.train.model_dump(exclude={"seeds", "seeds_per_stack"})
     return _hash(
-        params.models[model].model_dump(),
+        params.models[model].settings(),
         train,
         [data.train.sha256, data.validation.sha256],
         _code(params.models[model].network),
@@ -51,7 +51,7 @@ def fingerprint(params: Params, model: str, data: Description) -> str:
 
 def _code(network: str) -> dict[str, str]:
     """SHA-256 of each file that determines the numbers."""
-    places = [ROOT / name for name in (*CODE, f"task/networks/{network}.py")]
+    places = [*(ROOT / name for name in CODE), NETWORKS / f"{network}.py"]
     listed = itertools.chain.from_iterable(sorted(each.rglob("*.py")) or [each] for each in places)
     return {file.relative_to(ROOT).as_posix(): sha256(file.read_bytes()) for file in listed}
 

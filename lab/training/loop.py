@@ -1,29 +1,34 @@
 """Fit and evaluate: tensors in, numbers out; no files, no logging."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from lab.base.errors import LabError
 from lab.base.params import ModelParams, TrainParams
-from lab.data.splits import CLASSES, Prepared
+from lab.data.prepared import Prepared
+from lab.training import augmentation
 from lab.training.batches import batches, gather
-from lab.training.checkpoints import Arrays, Checkpoints
+from lab.training.checkpoints import Checkpoints
 from lab.training.device import DTYPES
-from lab.training.evaluation import cross_entropy, evaluate, on_device
-from lab.training.networks import Network, initialised
-from lab.training.optimizer import Optimizer, decay
-from lab.training.outcome import Epoch, Trained, joined
+from lab.training.evaluation import EVALUATION_BATCH, evaluate, on_device
+from lab.training.module import Module
+from lab.training.networks import initialised, is_stacked
+from lab.training.objective import Objective
+from lab.training.optimizer import Optimizer, learning_rate
+from lab.training.outcome import Epoch, Evaluation, Trained, joined
 from lab.training.stacks import stacks
+from lab.training.state import State
 
 OnEpoch = Callable[[Epoch], None]
 
 
 def train_model(
+    name: str,
     model: ModelParams,
     train: TrainParams,
     data: Prepared,
@@ -34,17 +39,19 @@ def train_model(
     workers: int,
     kept: Checkpoints | None = None,
 ) -> Trained:
-    """Trains all seeds of one model, `workers` stacks at a time.
+    """Trains all seeds of one model, `workers` stacks at a time, in threads.
 
-    `on_epoch` is called from the worker threads. The numbers do not depend on `workers`.
+    `on_epoch` is called from the worker threads. The numbers do not depend on `workers`. Plain
+    modules are trained one after the other here; `lab.parallel` has processes for them.
     """
 
     def train_one(seeds: tuple[int, ...]) -> Trained:
         return train_stack(
-            model, train, seeds, data, on_epoch, device=device, precision=precision, kept=kept
-        )
+            name, model, train, seeds, data, on_epoch,
+            device=device, precision=precision, kept=kept,
+        )  # fmt: skip
 
-    pool = ThreadPoolExecutor(workers)
+    pool = ThreadPoolExecutor(workers if is_stacked(model) else 1)
     try:
         return joined(list(pool.map(train_one, stacks(train))))
     finally:
@@ -65,8 +72,8 @@ def _without_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-@_without_denormals()
 def train_stack(
+    name: str,
     model: ModelParams,
     train: TrainParams,
     seeds: tuple[int, ...],
@@ -77,104 +84,124 @@ def train_stack(
     precision: str,
     kept: Checkpoints | None = None,
 ) -> Trained:
-    """Trains the seeds of one stack as one batched program in the calling thread.
+    """Trains the seeds of one stack in the calling thread: as one batched program, or one by one.
 
     With `kept` it goes on after the last epoch that an interrupted training finished; `on_epoch`
     is called for the epochs before, too.
+
+    Raises:
+        LabError: the task's code fails, or a seed's loss is not finite any more.
     """
     torch.set_num_threads(1)  # more threads split the sums, and the weights come out different
-    generators = [Generator().manual_seed(seed) for seed in seeds]
-    inputs = math.prod(data.train.images.shape[1:])
-    network = initialised(model, inputs, CLASSES, generators).to(device)
-    optimizer = Optimizer(model, network.parameters())
-    state = State([*network.parameters(), *optimizer.state()], generators, seeds)
-    if kept and (arrays := kept.load(seeds, like=state.arrays())):
-        state.restore(arrays)
-    for epoch in state.epochs:
-        on_epoch(epoch)
-    images, labels = on_device(data.train, device)
-    steps = math.ceil(len(images) / train.batch_size)  # an epoch
-    validation = None
-    for number in range(len(state.epochs) + 1, train.epochs + 1):
-        losses_S = torch.zeros(len(seeds), dtype=torch.float64, device=device)
-        for step, chosen_SB in enumerate(batches(images, train.batch_size, generators)):
-            progress = ((number - 1) * steps + step) / (train.epochs * steps)
-            losses_S += _step(
-                network,
-                optimizer,
-                gather(images, chosen_SB),
-                gather(labels, chosen_SB),
-                learning_rate=model.learning_rate * decay(model.schedule, progress),
-                dtype=DTYPES[precision],
-                generators=generators,
-            )
-        train_loss_S = (losses_S / len(images)).cpu().numpy()
-        validation = evaluate(network, data.validation, device)
-        epoch = Epoch(seeds, number, train_loss_S, validation.loss_S, validation.accuracy_S)
-        state.epochs.append(epoch)
-        on_epoch(epoch)
-        if kept:
-            kept.save(seeds, state.arrays())
-    return Trained(
-        seeds=seeds,
-        weights=network.weights(),
-        parameter_count=network.parameter_count(),
-        epochs=tuple(state.epochs),
-        validation=validation or evaluate(network, data.validation, device),
-        test=evaluate(network, data.test, device),
-    )
+    parts = [seeds] if is_stacked(model) else [(seed,) for seed in seeds]
+    with _without_denormals():
+        return joined(
+            [
+                _Training(name, model, train, part, data, device, precision, kept).run(on_epoch)
+                for part in parts
+            ]
+        )
 
 
-def _step(
-    network: Network,
-    optimizer: Optimizer,
-    images_SBD: Tensor,
-    labels_SB: Tensor,
-    *,
-    learning_rate: float,
-    dtype: torch.dtype,
-    generators: Sequence[Generator],
-) -> Tensor:
-    """Moves the weights by one batch; each seed's loss [S] before that, summed over the batch."""
-    loss_SB = cross_entropy(network.logits(images_SBD, dtype, generators), labels_SB)
-    # Of the mean over images, summed over seeds: no parameter belongs to two. To hand its
-    # slope to `backward` would spare a sum, but import a computer algebra system (0.3 s).
-    (loss_SB.sum() / loss_SB.shape[1]).backward()
-    optimizer.step(learning_rate)
-    return loss_SB.detach().sum(dim=1)
-
-
-class State:
-    """All that an epoch changes: weights, the optimizer's memory, random numbers, the history."""
+class _Training:
+    """The training of some seeds, from their first epoch or from a checkpoint."""
 
     def __init__(
-        self, tensors: Sequence[Tensor], generators: Sequence[Generator], seeds: tuple[int, ...]
+        self,
+        name: str,
+        model: ModelParams,
+        train: TrainParams,
+        seeds: tuple[int, ...],
+        data: Prepared,
+        device: torch.device,
+        precision: str,
+        kept: Checkpoints | None,
     ) -> None:
-        self.epochs: list[Epoch] = []
-        self._tensors = tensors
-        self._generators = generators
-        self._seeds = seeds
+        self.name, self.model, self.train, self.seeds = name, model, train, seeds
+        self.data, self.device, self.dtype, self.kept = data, device, DTYPES[precision], kept
+        self.generators = [Generator().manual_seed(seed) for seed in seeds]
+        self.network = initialised(name, model, data.description, seeds, self.generators).to(device)
+        parameters = self.network.named_parameters()
+        self.optimizer = Optimizer(name, model, parameters)
+        self.objective = Objective(model, data.description, device)
+        self.change = augmentation.find_augmentation(name, model.augmentation)
+        tensors = [*parameters.values(), *self.network.buffers()]
+        self.state = State(
+            tensors, self.optimizer.state(), self.generators, seeds, patience=model.patience
+        )
 
-    def arrays(self) -> Arrays:
-        """A copy for a checkpoint; the history has a leading axis for epochs."""
-        history = [
-            [epoch.train_loss_S, epoch.validation_loss_S, epoch.validation_accuracy_S]
-            for epoch in self.epochs
-        ]
-        return {
-            "history": np.array(history, dtype=np.float64).reshape(-1, 3, len(self._seeds)),
-            "generators": np.stack([each.get_state().numpy() for each in self._generators]),
-            **{str(k): each.detach().cpu().numpy() for k, each in enumerate(self._tensors)},
-        }
+    def run(self, on_epoch: OnEpoch) -> Trained:
+        """Trains, and evaluates the result on validation and test."""
+        state, kept = self.state, self.kept
+        if kept and (arrays := kept.load(self.seeds, like=state.arrays())):
+            state.restore(arrays)
+        for epoch in state.epochs:
+            on_epoch(epoch)
+        inputs, labels = on_device(self.data.train, self.device)
+        validation = None
+        while len(state.epochs) < self.train.epochs and not state.is_over:
+            number = len(state.epochs) + 1
+            train_loss_S = self._epoch(number, inputs, labels)
+            validation = self._evaluate("validation")
+            epoch = Epoch(
+                self.seeds,
+                number,
+                (train_loss_S / len(inputs)).cpu().numpy(),
+                validation.loss_S,
+                validation.accuracy_S,
+            )
+            self._require_finite(epoch)
+            state.finish(epoch)
+            on_epoch(epoch)
+            if kept:
+                kept.save(self.seeds, state.arrays())
+        if state.take_best():
+            validation = None
+        return Trained(
+            seeds=self.seeds,
+            weights=self.network.weights(),
+            parameter_count=self.network.parameter_count(),
+            epochs=tuple(state.epochs),
+            validation=validation or self._evaluate("validation"),
+            test=self._evaluate("test"),
+        )
 
-    @torch.no_grad()
-    def restore(self, arrays: Arrays) -> None:
-        """Puts back what `arrays` gave."""
-        for k, tensor in enumerate(self._tensors):
-            tensor.copy_(torch.from_numpy(arrays[str(k)]))
-        for generator, numbers in zip(self._generators, arrays["generators"], strict=True):
-            generator.set_state(torch.from_numpy(numbers))
-        self.epochs = [
-            Epoch(self._seeds, number, *values)
-            for number, values in enumerate(arrays["history"], start=1)
-        ]
+    def _epoch(self, number: int, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Sees every training example once; each seed's loss [S], summed over them."""
+        if isinstance(self.network, Module):
+            self.network.begin_epoch(number)
+        size = self.train.batch_size
+        steps = math.ceil(len(inputs) / size)  # an epoch
+        losses_S = torch.zeros(len(self.seeds), dtype=torch.float64, device=self.device)
+        drawn = augmentation.generators(self.seeds, number)
+        for step, chosen_SB in enumerate(batches(inputs, size, self.generators)):
+            rate = learning_rate(self.model, (number - 1) * steps + step, steps, self.train.epochs)
+            seen = augmentation.augmented(self.change, gather(inputs, chosen_SB), drawn)
+            losses_S += self._step(seen, gather(labels, chosen_SB), rate)
+        return losses_S
+
+    def _step(self, inputs: Tensor, labels_SB: Tensor, rate: float) -> Tensor:
+        """Moves the weights by one batch; each seed's loss [S] before that, summed over it."""
+        logits_SBC = self.network.logits(inputs, self.dtype, self.generators)
+        loss_SB = self.objective(logits_SBC, labels_SB)
+        # Of the mean over examples, summed over seeds: no parameter belongs to two. To hand its
+        # slope to `backward` would spare a sum, but import a computer algebra system (0.3 s).
+        (loss_SB.sum() / loss_SB.shape[1]).backward()
+        self.optimizer.step(rate, len(self.seeds))
+        return loss_SB.detach().sum(dim=1)
+
+    def _evaluate(self, split: str) -> Evaluation:
+        is_module = isinstance(self.network, Module)
+        at_once = self.train.batch_size if is_module else EVALUATION_BATCH
+        return evaluate(self.network, getattr(self.data, split), self.device, at_once)
+
+    def _require_finite(self, epoch: Epoch) -> None:
+        """A seed that has diverged is named, and never averaged into the others."""
+        for k, seed in enumerate(self.seeds):
+            losses = float(epoch.train_loss_S[k]), float(epoch.validation_loss_S[k])
+            if not all(map(math.isfinite, losses)):
+                raise LabError(
+                    f"models.{self.name}: seed {seed}: losses must be finite; epoch {epoch.number} "
+                    f"gave {losses[0]:.3g} in training and {losses[1]:.3g} in validation; lower "
+                    "learning_rate, set clip_norm, or look for NaN in the network"
+                )

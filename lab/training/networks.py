@@ -1,60 +1,152 @@
 """What the loop needs of a network, and where its class comes from."""
 
-import importlib
-from collections.abc import Sequence
-from typing import Protocol, Self
+import ast
+import functools
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Generator, Tensor
 
-from lab.base.params import ModelParams
+from lab.base.errors import TaskError
+from lab.base.params import ModelParams, Params
+from lab.base.signatures import checked_arguments, supplied_arguments
+from lab.base.task_code import imported, running_task_code
+from lab.data.description import Description
+from lab.training.augmentation import find_augmentation
+from lab.training.module import Module
+
+# What a signature may ask for by name, beside the arguments that params.yaml gives.
+SUPPLIED = ("self", "generators", "input_shape", "classes", "vocabulary", "scaling")
 
 
 class Network(Protocol):
-    """S networks of one architecture, one per seed; no number of one seed reaches another.
-
-    `task/networks/NAME.py` defines one as its class `Network`, and `models.MODEL.network: NAME`
-    in params.yaml chooses it.
-    """
-
-    @classmethod
-    def initialised(
-        cls, model: ModelParams, inputs: int, classes: int, generators: Sequence[Generator]
-    ) -> Self:
-        """Networks that draw each seed's weights from its own generator."""
+    """S networks of one architecture, one per seed; no number of one seed reaches another."""
 
     def to(self, device: torch.device) -> Self:
         """The same networks with leaf parameters on `device`."""
 
-    def parameters(self) -> list[Tensor]:
-        """All that is learned, each with the leading axis S."""
+    def named_parameters(self) -> Mapping[str, Tensor]:
+        """All that is learned."""
+
+    def buffers(self) -> Sequence[Tensor]:
+        """All else that training changes."""
 
     def parameter_count(self) -> int:
         """Numbers learned per seed."""
 
     def logits(
         self,
-        images_SBD: Tensor,
+        inputs: Tensor,
         dtype: torch.dtype = torch.float32,
         dropout: Sequence[Generator] | None = None,
     ) -> Tensor:
-        """Class scores [S, B, C] in float32 of images [S, B, D], or [B, D] that all seeds share.
+        """Class scores [S, B, C] in float32.
 
         Args:
-            images_SBD: bytes from 0 to 255.
+            inputs: as the data store them, [S, B, ...], or [B, ...] that all seeds share.
             dtype: of what enters and leaves the matrix products.
             dropout: one generator a seed while training, None else.
         """
 
-    def weights(self) -> dict[str, npt.NDArray[np.float32]]:
-        """What is learned by name, with the leading axis S."""
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """What is needed to use the networks, by name, with the leading axis S."""
+
+
+def is_stacked(model: ModelParams) -> bool:
+    """Whether the seeds of a stack train as one batched program, and not one by one as modules.
+
+    Raises:
+        TaskError: `task/networks/NETWORK.py` is broken, or its `Network` is no network.
+    """
+    return hasattr(_class(model), "initialised")
+
+
+def _class(model: ModelParams) -> Any:
+    found = imported(f"networks.{model.network}", "Network")
+    is_module = isinstance(found, type) and issubclass(found, torch.nn.Module)
+    if not is_module and not hasattr(found, "initialised"):
+        raise TaskError(
+            f"task/networks/{model.network}.py: Network must be a class of torch.nn.Module; "
+            f"got {found!r}; correct it"
+        )
+    return found
+
+
+def _require_watched(network: str) -> None:
+    """Refuses code whose edits would retrain nothing: stage `train` depends on this file alone.
+
+    Raises:
+        TaskError: it imports other code of `task/` than `task/common`.
+    """
+    source = Path(str(sys.modules[f"task.networks.{network}"].__file__)).read_bytes()
+    for node in ast.walk(ast.parse(source)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{'task.networks.' if node.level else ''}{node.module or ''}"]
+        for name in names:
+            if name.split(".")[0] == "task" and name.split(".")[1:2] != ["common"]:
+                raise TaskError(
+                    f"task/networks/{network}.py: may import of task/ only task.common, on which "
+                    f"training depends too; got {name}; move what is shared to task/common"
+                )
+
+
+def check(tree: Params) -> None:
+    """Checks every model's network and arguments, before an hour is spent on the first.
+
+    Raises:
+        ParamsError: an argument is unknown, missing, or not of its type.
+        TaskError: the network's file is broken.
+    """
+    for name, model in tree.models.items():
+        _class(model)
+        _require_watched(model.network)
+        _arguments(name, model)
+        find_augmentation(name, model.augmentation)
+
+
+def _arguments(name: str, model: ModelParams) -> dict[str, Any]:
+    found = _class(model)
+    return checked_arguments(
+        found.initialised if is_stacked(model) else found,
+        model.own,
+        ["models", name],
+        supplied=SUPPLIED,
+        known=ModelParams.model_fields,
+    )
 
 
 def initialised(
-    model: ModelParams, inputs: int, classes: int, generators: Sequence[Generator]
+    name: str,
+    model: ModelParams,
+    data: Description,
+    seeds: Sequence[int],
+    generators: Sequence[Generator],
 ) -> Network:
-    """The model's networks as they stand before training, one per generator."""
-    kind: type[Network] = importlib.import_module(f"task.networks.{model.network}").Network
-    return kind.initialised(model, inputs, classes, generators)
+    """The model's networks as they stand before training, one per seed.
+
+    A plain module has one seed, and is tried on two examples.
+
+    Raises:
+        LabError: an argument is wrong, or the task's code fails.
+    """
+    kind, arguments = _class(model), _arguments(name, model)
+    values = {
+        "generators": generators,
+        "input_shape": tuple(data.shape),
+        "classes": len(data.class_names),
+        "vocabulary": data.vocabulary,
+        "scaling": data.scaling,
+    }
+    file = f"task/networks/{model.network}.py"
+    if is_stacked(model):
+        arguments |= supplied_arguments(kind.initialised, values)
+        with running_task_code(file):
+            stacked: Network = kind.initialised(**arguments)
+        return stacked
+    arguments |= supplied_arguments(kind, values)
+    return Module.initialised(functools.partial(kind, **arguments), file, data, *seeds)

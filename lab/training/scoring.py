@@ -3,17 +3,22 @@
 import numpy as np
 import numpy.typing as npt
 
-from lab.data.splits import CLASSES, Prepared
-from lab.results import storage, weights
+from lab.data.prepared import Prepared
+from lab.results import probabilities, storage, weights
 from lab.results.predictions import Predictions, write_predictions
 from lab.results.schema import SCHEMA_VERSION, CurvePoint, ModelResults, ScoreSpreads, Spread
-from lab.training.outcome import Bytes, Evaluation, Trained
+from lab.training.outcome import Classes, Evaluation, Trained
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 
 
 def write_trained(
-    model: str, trained: Trained, data: Prepared, *, device: str, precision: str
+    model: str,
+    trained: Trained,
+    data: Prepared,
+    *,
+    device: str,
+    precision: str,
 ) -> ModelResults:
     """Scores a trained model and writes all its files; the one that readers look for comes last."""
     weights.write(model, trained.seeds, trained.weights)
@@ -25,13 +30,25 @@ def write_trained(
             trained.test.confidence_SN,
         ),
     )
+    probabilities.write(
+        model,
+        {
+            "validation": trained.validation.probabilities_SNC,
+            "test": trained.test.probabilities_SNC,
+        },
+    )
     results = summary(model, trained, data, device=device, precision=precision)
     storage.write(results, curve(trained))
     return results
 
 
 def summary(
-    model: str, trained: Trained, data: Prepared, *, device: str, precision: str
+    model: str,
+    trained: Trained,
+    data: Prepared,
+    *,
+    device: str,
+    precision: str,
 ) -> ModelResults:
     """What `metrics/runs/MODEL.json` says of a trained model."""
     return ModelResults(
@@ -43,11 +60,13 @@ def summary(
         seeds=list(trained.seeds),
         validation=_scores(trained.validation, data.validation.labels),
         test=_scores(trained.test, data.test.labels),
-        confusion=confusion(trained.test.predictions_SN, data.test.labels, CLASSES),
+        confusion=confusion(
+            trained.test.predictions_SN, data.test.labels, len(data.description.class_names)
+        ),
     )
 
 
-def _scores(evaluation: Evaluation, labels_N: Bytes) -> ScoreSpreads:
+def _scores(evaluation: Evaluation, labels_N: Classes) -> ScoreSpreads:
     correct_SN = evaluation.predictions_SN == labels_N
     errors = [
         calibration_error(confidence_N, correct_N)
@@ -76,7 +95,7 @@ def calibration_error(
     return float(np.abs(gaps).sum() / len(confidence_N))
 
 
-def confusion(predictions_SN: Bytes, labels_N: Bytes, classes: int) -> list[list[int]]:
+def confusion(predictions_SN: Classes, labels_N: Classes, classes: int) -> list[list[int]]:
     """How often class `actual` (row) was called `predicted` (column), over all seeds.
 
     >>> confusion(np.uint8([[0, 1, 1]]), np.uint8([0, 0, 1]), 2)

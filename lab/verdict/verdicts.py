@@ -27,7 +27,9 @@ class Finding:
     verdict: Verdict
 
 
-def findings(pairs: Sequence[tuple[Sample, Sample]], margin: float) -> list[Finding]:
+def findings(
+    pairs: Sequence[tuple[Sample, Sample]], margin: float, *, higher_is_better: bool = True
+) -> list[Finding]:
     """Judges (candidate, baseline) pairs together: Holm's correction runs over all of them.
 
     A pair of identical results is no chance to err, because nothing was trained anew: it is left
@@ -42,7 +44,7 @@ def findings(pairs: Sequence[tuple[Sample, Sample]], margin: float) -> list[Find
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     p_holm = [adjusted.get(index, found.p_value) for index, found in enumerate(differences)]
     return [
-        Finding(found, p, verdict(found, p, margin))
+        Finding(found, p, verdict(found, p, margin, higher_is_better))
         for found, p in zip(differences, p_holm, strict=True)
     ]
 
@@ -61,13 +63,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdict(found: Difference, adjusted_p: float | None, margin: float) -> Verdict:
+def verdict(
+    found: Difference, adjusted_p: float | None, margin: float, higher_is_better: bool
+) -> Verdict:
     """Words for a difference: is it real (Holm), and does it matter (margin)?
 
     Args:
         found: candidate minus baseline.
         adjusted_p: Holm's p-value over all models of the report; None without an interval.
         margin: the smallest difference that matters, in the unit of the values.
+        higher_is_better: whether a difference above zero is an improvement.
     """
     if found.interval is None:
         return Verdict.CANNOT_TELL
@@ -76,8 +81,6 @@ def verdict(found: Difference, adjusted_p: float | None, margin: float) -> Verdi
         return Verdict.EQUIVALENT
     if adjusted_p is None or adjusted_p >= 1 - CONFIDENCE:
         return Verdict.CANNOT_TELL
-    if found.estimate >= margin:
-        return Verdict.IMPROVED
-    if found.estimate <= -margin:
-        return Verdict.REGRESSED
-    return Verdict.REAL_BUT_SMALL
+    if abs(found.estimate) < margin:
+        return Verdict.REAL_BUT_SMALL
+    return Verdict.IMPROVED if (found.estimate > 0) == higher_is_better else Verdict.REGRESSED

@@ -152,11 +152,10 @@ def test_a_stage_that_fails_and_a_history_that_is_cut_off_are_no_success(project
 
 
 @pytest.mark.slow
-def test_this_repository_is_rebuilt_and_a_planted_cause_is_found(tmp_path, raw_mnist, capfd):
+def test_this_repository_is_rebuilt_and_a_planted_cause_is_found(tmp_path, capfd):
     copy_of_the_code(tmp_path / "lab")
     project = begun(tmp_path / "lab")
     project.write("params.yaml", re.sub(r"  linear_4:\n(    .*\n)+", "", SMALL))
-    shutil.copytree(raw_mnist, project.folder / "data" / "raw" / "MNIST")
     results = project.repro()
 
     assert verify(project.folder) == []

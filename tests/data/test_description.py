@@ -1,62 +1,66 @@
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support import is_one_line
 
 from lab.base.errors import DataError
-from lab.data import description, idx, splits
+from lab.data import description
 from lab.data import prepared as storage
-from lab.data.idx import TEST_IMAGES, TEST_LABELS
+from lab.data.description import Description
+from lab.data.examples import Dataset
+from lab.data.splits import Part
 
 
-@pytest.fixture
-def prepared(tmp_path: Path, small: dict[str, bytes]) -> Path:
-    folder = tmp_path / "prepared"
-    storage.save_prepared(splits.split(*idx.read(small), 60, 0), folder)
-    return folder
-
-
-def test_the_description_counts_and_identifies(tmp_path: Path, small: dict[str, bytes]) -> None:
-    prepared = splits.split(*idx.read(small), 60, 3)
+def test_the_description_counts_and_identifies(
+    tmp_path: Path, made: Dataset, described: Description
+) -> None:
     path = tmp_path / "metrics" / "dataset.json"
 
-    description.write_description(description.describe("MNIST", 3, prepared), path)
+    description.write_description(described, path)
 
     read = description.read_description(path)
-    assert read == description.describe("MNIST", 3, prepared)
-    assert (read.name, read.split_seed) == ("MNIST", 3)
-    assert [read.train.images, read.validation.images, read.test.images] == [240, 60, 100]
-    labels = small[TEST_LABELS][8:]
-    assert read.test.sha256 == hashlib.sha256(small[TEST_IMAGES][16:] + labels).hexdigest()
-    assert read.test.images_per_class == [labels.count(digit) for digit in range(10)]
+    assert read == described
+    assert (read.name, read.split_seed) == ("made", 0)
+    assert [read.train.examples, read.validation.examples, read.test.examples] == [240, 60, 100]
+    assert made.test
+    labels = made.test.labels.tobytes()
+    assert read.test.sha256 == hashlib.sha256(made.test.inputs.tobytes() + labels).hexdigest()
+    assert read.test.examples_per_class == [labels.count(label) for label in range(10)]
+    assert (read.kind, read.shape, read.dtype) == ("grey image", [20, 7], "uint8")
 
 
-def test_a_mapped_array_is_described_like_the_one_in_memory(
-    prepared: Path, small: dict[str, bytes]
+def test_mapped_arrays_are_described_like_those_in_memory(
+    project: Path, described: Description, parts: Mapping[str, Part]
 ) -> None:
-    mapped = storage.load_prepared(prepared)
-    assert description.describe("X", 0, mapped) == description.describe(
-        "X", 0, splits.split(*idx.read(small), 60, 0)
-    )
+    mapped = storage.load_prepared(project)
+
+    assert mapped.description == described
+    for name in parts:
+        split = getattr(mapped, name)
+        assert isinstance(split.inputs, np.memmap)
+        expected = getattr(described, name).sha256
+        assert description.checksum(split.inputs, None, split.labels) == expected
 
 
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"schema_version": 2}, "schema_version: input should be 1; got 2"),
+        ({"schema_version": 1}, "schema_version: input should be 2; got 1"),
         ({"name": 3}, "name: input should be a valid string; got 3"),
         ({"more": 1}, "more: extra inputs are not permitted; got 1"),
-        ({"test": {}}, "test.images: field required; got {}"),
+        ({"test": {}}, "test.examples: field required; got {}"),
         ({"split_seed": "0"}, "split_seed: input should be a valid integer; got '0'"),
     ],
 )
 def test_a_wrong_description_is_refused(
-    tmp_path: Path, small: dict[str, bytes], change: dict[str, Any], rule: str
+    tmp_path: Path, described: Description, change: dict[str, Any], rule: str
 ) -> None:
-    good = description.describe("MNIST", 0, splits.split(*idx.read(small), 60, 0)).model_dump()
+    good = described.model_dump()
     path = tmp_path / "dataset.json"
     path.write_text(json.dumps(good | change))
 

@@ -3,6 +3,7 @@ import io
 import os
 import pickle
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,60 +11,58 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_data import HEIGHT, PIXELS, WIDTH
 from numpy.typing import NDArray
 from support import is_one_line, tree
 
 from lab.base.errors import DataError
-from lab.data import description, idx, splits
 from lab.data import prepared as storage
+from lab.data import splits
+from lab.data.splits import Part
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, small: dict[str, bytes]) -> Path:
-    folder = tmp_path / "prepared"
-    storage.save_prepared(splits.split(*idx.read(small), 60, 0), folder)
-    return folder
+def prepared(project: Path) -> Path:
+    return project / storage.PREPARED
 
 
 def test_prepared_arrays_are_mapped_and_writable_without_touching_the_files(
-    prepared: Path, small: dict[str, bytes]
+    project: Path, parts: Mapping[str, Part]
 ) -> None:
-    before = tree(prepared)
+    before = tree(project)
 
-    loaded = storage.load_prepared(prepared)
+    loaded = storage.load_prepared(project)
 
-    written = splits.split(*idx.read(small), 60, 0)
-    for name in splits.SPLITS:
-        mapped, expected = getattr(loaded, name), getattr(written, name)
-        assert isinstance(mapped.images, np.memmap)
-        assert mapped.images.flags.writeable, "torch.from_numpy warns otherwise"
-        np.testing.assert_array_equal(mapped.images, expected.images)
-        np.testing.assert_array_equal(mapped.labels, expected.labels)
-        mapped.images[:] = 255
+    for name, part in parts.items():
+        mapped = getattr(loaded, name)
+        assert isinstance(mapped.inputs, np.memmap)
+        assert mapped.inputs.flags.writeable, "torch.from_numpy warns otherwise"
+        np.testing.assert_array_equal(mapped.inputs, part.examples.inputs[part.rows])
+        np.testing.assert_array_equal(mapped.labels, part.examples.labels[part.rows])
+        mapped.inputs[:] = 255
         mapped.labels[:] = 9
-    assert tree(prepared) == before
+    assert tree(project) == before
 
 
-@pytest.mark.parametrize("name", ["train_images", "validation_labels", "test_images"])
-def test_one_flipped_bit_is_noticed(prepared: Path, small: dict[str, bytes], name: str) -> None:
-    described = description.describe("MNIST", 0, splits.split(*idx.read(small), 60, 0))
-    description.verify(storage.load_prepared(prepared), described)
-    path = prepared / f"{name}.npy"
+@pytest.mark.parametrize("name", ["train_inputs", "validation_labels", "test_inputs"])
+def test_one_flipped_bit_is_noticed(project: Path, name: str) -> None:
+    storage.verify(storage.load_prepared(project))
+    path = project / storage.PREPARED / f"{name}.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
 
     with pytest.raises(DataError, match=f"{name.partition('_')[0]}_.*SHA-256 must be ") as reported:
-        description.verify(storage.load_prepared(prepared), described)
+        storage.verify(storage.load_prepared(project))
     assert str(reported.value).endswith("run `dvc repro --force prepare`")
 
 
 def test_prepared_files_are_plain_npy(prepared: Path) -> None:
     assert sorted(path.name for path in prepared.iterdir()) == sorted(
-        f"{name}_{kind}.npy" for name in splits.SPLITS for kind in ("images", "labels")
+        f"{name}_{kind}.npy" for name in splits.SPLITS for kind in ("inputs", "labels")
     )
-    array = np.load(prepared / "train_images.npy", allow_pickle=False)
-    assert (array.dtype, array.shape) == (np.dtype(np.uint8), (240, 28, 28))
+    array = np.load(prepared / "train_inputs.npy", allow_pickle=False)
+    assert (array.dtype, array.shape) == (np.dtype(np.uint8), (240, HEIGHT, WIDTH))
 
 
 def npy(array: NDArray[Any], **options: Any) -> bytes:
@@ -74,7 +73,7 @@ def npy(array: NDArray[Any], **options: Any) -> bytes:
 
 def npz() -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, images=np.zeros((60, 28, 28), np.uint8))
+    np.savez(buffer, inputs=np.zeros((60, 20, 7), np.uint8))
     return buffer.getvalue()
 
 
@@ -83,7 +82,7 @@ def header(text: str, body: int = 0) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(content)) + content + bytes(body)
 
 
-def header_of(shape: str, kind: str = "|u1", body: int = 60 * 784) -> bytes:
+def header_of(shape: str, kind: str = "|u1", body: int = 60 * PIXELS) -> bytes:
     return header(f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape}}}\n", body)
 
 
@@ -94,7 +93,7 @@ class Exploit:
         return Path.touch, (Path("pickle-was-run"),)
 
 
-HOSTILE_IMAGES: dict[str, bytes] = {
+HOSTILE_INPUTS: dict[str, bytes] = {
     "empty": b"",
     "text": b"hello",
     "magic only": b"\x93NUMPY",
@@ -102,24 +101,24 @@ HOSTILE_IMAGES: dict[str, bytes] = {
     "pickle": pickle.dumps(Exploit()),
     "zip": npz(),
     "objects": npy(np.array([Exploit()], dtype=object), allow_pickle=True),
-    "float": npy(np.zeros((60, 28, 28))),
-    "signed": npy(np.zeros((60, 28, 28), np.int8)),
-    "structured": npy(np.zeros((60, 28, 28), [("a", np.uint8)])),
-    "flat": npy(np.zeros((60, 784), np.uint8)),
+    "float": npy(np.zeros((60, 20, 7))),
+    "signed": npy(np.zeros((60, 20, 7), np.int8)),
+    "structured": npy(np.zeros((60, 20, 7), [("a", np.uint8)])),
+    "flat": npy(np.zeros((60, PIXELS), np.uint8)),
     "scalar": npy(np.array(3, np.uint8)),
-    "27 pixels": npy(np.zeros((60, 28, 27), np.uint8)),
-    "no images": npy(np.zeros((0, 28, 28), np.uint8)),
-    "too few": npy(np.zeros((59, 28, 28), np.uint8)),
-    "too many": npy(np.zeros((61, 28, 28), np.uint8)),
-    "truncated": npy(np.zeros((60, 28, 28), np.uint8))[:-1],
-    "longer": npy(np.zeros((60, 28, 28), np.uint8)) + b"\0",
-    "negative": header_of("(-60, 28, 28)"),
-    "overflow": header_of("(4294967296, 4294967296, 28)"),
-    "beyond int64": header_of(f"({10**30}, 28, 28)"),
-    "not integers": header_of("(60.0, 28, 28)"),
+    "6 columns": npy(np.zeros((60, 20, 6), np.uint8)),
+    "no examples": npy(np.zeros((0, 20, 7), np.uint8)),
+    "too few": npy(np.zeros((59, 20, 7), np.uint8)),
+    "too many": npy(np.zeros((61, 20, 7), np.uint8)),
+    "truncated": npy(np.zeros((60, 20, 7), np.uint8))[:-1],
+    "longer": npy(np.zeros((60, 20, 7), np.uint8)) + b"\0",
+    "negative": header_of("(-60, 20, 7)"),
+    "overflow": header_of("(4294967296, 4294967296, 7)"),
+    "beyond int64": header_of(f"({10**30}, 20, 7)"),
+    "not integers": header_of("(60.0, 20, 7)"),
     "not a tuple": header_of("60"),
-    "unknown type": header_of("(60, 28, 28)", "nonsense"),
-    "giant items": header_of("(60, 28, 28)", "<U1000000000"),
+    "unknown type": header_of("(60, 20, 7)", "nonsense"),
+    "giant items": header_of("(60, 20, 7)", "<U1000000000"),
     "code": header("__import__('os').mkdir('code-was-run')\n"),
     "nested": header("(" * 5_000 + ")" * 5_000 + "\n"),
     "deep minus": header("-" * 9_000 + "1\n"),
@@ -130,22 +129,21 @@ HOSTILE_IMAGES: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("kind", HOSTILE_IMAGES)
+@pytest.mark.parametrize("kind", HOSTILE_INPUTS)
 def test_a_hostile_prepared_file_is_one_line(
     prepared: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(prepared.parent)
-    path = prepared / "validation_images.npy"
-    path.write_bytes(HOSTILE_IMAGES[kind])
+    path = prepared / "validation_inputs.npy"
+    path.write_bytes(HOSTILE_INPUTS[kind])
 
     with pytest.raises(DataError) as caught:
-        storage.load_prepared(prepared)
+        storage.load_prepared(prepared.parents[1])
 
     assert is_one_line(str(caught.value))
-    named = "validation_labels" if kind in {"too few", "too many"} else "validation_images"
-    assert str(caught.value).startswith(f"{prepared / named}.npy: ")
+    assert str(caught.value).startswith(f"{path}: ")
     assert str(caught.value).endswith("; run `dvc repro prepare`")
-    assert sorted(path.name for path in prepared.parent.iterdir()) == ["prepared"]
+    assert [path.name for path in prepared.parent.iterdir()] == ["prepared"]
 
 
 @settings(max_examples=150, deadline=None)
@@ -161,7 +159,7 @@ def test_any_header_is_read_or_refused(text: str, tmp_path_factory: pytest.TempP
     ("labels", "rule"),
     [
         (np.full(60, 10, np.uint8), "labels must be 0 to 9; got 10"),
-        (np.zeros(59, np.uint8), r"must be uint8 \[60\], one for each image; got uint8 \[59\]"),
+        (np.zeros(59, np.uint8), r"uint8 or uint16 \[60\], one for each example; got uint8 \[59\]"),
         (np.zeros((60, 1), np.uint8), r"got uint8 \[60, 1\]"),
         (np.zeros(60, np.int64), r"got int64 \[60\]"),
     ],
@@ -170,7 +168,7 @@ def test_wrong_labels_are_refused(prepared: Path, labels: NDArray[Any], rule: st
     np.save(prepared / "validation_labels.npy", labels)
 
     with pytest.raises(DataError, match=rf"validation_labels.npy: .*{rule}; run `dvc repro"):
-        storage.load_prepared(prepared)
+        storage.load_prepared(prepared.parents[1])
 
 
 @pytest.mark.parametrize("kind", ["nothing", "folder", "pipe", "broken link"])
@@ -185,5 +183,5 @@ def test_what_is_no_file_is_refused(prepared: Path, kind: str) -> None:
         path.symlink_to("nowhere")
 
     with pytest.raises(DataError) as caught:
-        storage.load_prepared(prepared)
+        storage.load_prepared(prepared.parents[1])
     assert str(caught.value) == f"{path}: no such file; run `dvc repro prepare`"

@@ -1,6 +1,5 @@
-"""A real git repository with the project's pipeline, run by real DVC on made-up images."""
+"""A real git repository with the project's pipeline, run by real DVC on the tiny task."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -8,66 +7,22 @@ import sys
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
-from support import ROOT
+from support import ROOT, SMALL, lay_out_the_tiny_task
 
+# One model a line, so that tests can edit them, and one stack of seeds.
+PARAMS = SMALL.replace("\n    {", " {").replace(",\n     ", ", ")
 
-def small_params() -> str:
-    """The repository's own params, with little to do."""
-    tree = YAML(typ="safe").load(ROOT / "params.yaml")
-    tree["dataset"] |= {"name": "MNIST", "validation_size": 60, "split_seed": 0}
-    tree["train"] |= {"seeds": [0, 1, 2], "seeds_per_stack": 3, "epochs": 1, "batch_size": 100}
-    like = next(iter(tree["models"].values())) | {"dropout": 0.0}
-    tree["models"] = {
-        "relu_8": like | {"hidden": [8], "activation": "relu"},
-        "linear_4": like | {"hidden": [4], "activation": "linear"},
-    }
-    lines = []
-    for section, values in tree.items():
-        shown = {key: json.dumps(value).replace('"', "") for key, value in values.items()}
-        lines += [f"{section}:", *(f"  {key}: {value}" for key, value in shown.items())]
-    return "\n".join(lines) + "\n"
-
-
-# The pipeline's own stages, with images and results that are made up: neither network nor torch.
-PREPARE = '''\
-"""Stage `prepare` of the tests: made-up images."""
-from pathlib import Path
-
-import numpy as np
-from lab.base import params
-from lab.data.description import DESCRIPTION, describe, write_description
-from lab.data.prepared import PREPARED, save_prepared
-from lab.data.splits import Prepared, Split
-
-settings = params.load().dataset
-TEST_SEED = 7
-
-def split(seed, count):
-    chance = np.random.default_rng(seed)
-    labels = np.arange(count, dtype=np.uint8) % 10
-    images = chance.integers(0, 120, (count, 28, 28), dtype=np.uint8)
-    for image, label in zip(images, labels):
-        image[2 * label : 2 * label + 4] += 90
-    return Split(images, labels)
-
-prepared = Prepared(split(settings.split_seed, 200), split(9, settings.validation_size),
-                    split(TEST_SEED, 100))
-Path("data/raw").mkdir(parents=True, exist_ok=True)
-Path("data/raw/made").write_text("up")
-save_prepared(prepared, PREPARED)
-write_description(describe(settings.name, settings.split_seed, prepared), DESCRIPTION)
-'''
-
+# The pipeline's own stages but for this one, which spares torch.
 TRAIN = '''\
 """Stage `train` of the tests: results as if a model had been trained."""
 import itertools
+import math
 import sys
 
 import numpy as np
 from lab.base import params
 from lab.results.cost import Meter, write_cost
-from lab.data.prepared import PREPARED, load_prepared
+from lab.data.prepared import load_prepared
 from lab.results.storage import tracked
 from lab.training.outcome import Epoch, Evaluation, Trained
 from lab.training.scoring import write_trained
@@ -75,23 +30,27 @@ from lab.training.scoring import write_trained
 name = sys.argv[1]
 tree = params.load()
 model, train = tree.model(name), tree.train
-data = load_prepared(PREPARED)
-mistakes = 10 if model.activation == "relu" else 20
+data = load_prepared()
+classes, inputs = len(data.description.class_names), math.prod(data.description.shape)
+mistakes = 10 if model.own["activation"] == "relu" else 20
 mistakes += len(repr(model)) % 7 + 3 * train.epochs + tree.dataset.split_seed
 
 def evaluated(split):
     predictions_SN = np.repeat(split.labels[None], len(train.seeds), axis=0)
     for seed, row in zip(train.seeds, predictions_SN):
         wrong = np.random.default_rng(seed).permutation(len(row))[: mistakes + seed % 3]
-        row[wrong] = (row[wrong] + 1) % 10
+        row[wrong] = (row[wrong] + 1) % classes
     accuracy_S = (predictions_SN == split.labels).mean(axis=1)
     confidence_SN = np.full(predictions_SN.shape, 0.9, dtype=np.float32)
-    return Evaluation(accuracy_S, 1 - accuracy_S, predictions_SN, confidence_SN)
+    others = np.full((*predictions_SN.shape, classes), np.float32(0.1 / (classes - 1)))
+    np.put_along_axis(others, predictions_SN[..., None].astype(int), np.float32(0.9), axis=2)
+    return Evaluation(accuracy_S, 1 - accuracy_S, predictions_SN, confidence_SN, others)
 
 with Meter() as meter:
     validation, test = evaluated(data.validation), evaluated(data.test)
     weights = {}
-    for layer, (into, out) in enumerate(itertools.pairwise([784, *model.hidden, 10])):
+    widths = [inputs, *model.own["hidden"], classes]
+    for layer, (into, out) in enumerate(itertools.pairwise(widths)):
         weights[f"{2 * layer}.weight"] = np.zeros((len(train.seeds), out, into), dtype=np.float32)
         weights[f"{2 * layer}.bias"] = np.zeros((len(train.seeds), out), dtype=np.float32)
     seeds = tuple(train.seeds)
@@ -151,13 +110,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository = Repository(tmp_path_factory.mktemp("finished") / "repository")
     folder = repository.folder
     folder.mkdir()
-    for name in ("lab", "task", "compare.py", "dvc.yaml", ".gitignore", ".dvcignore",
+    for name in ("lab", "prepare.py", "compare.py", "dvc.yaml", ".gitignore", ".dvcignore",
                  "requirements.txt"):  # fmt: skip
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, folder / name)
-    (folder / "params.yaml").write_text(small_params())
-    (folder / "prepare.py").write_text(PREPARE)
+    lay_out_the_tiny_task(folder)
+    (folder / "params.yaml").write_text(PARAMS)
     (folder / "train.py").write_text(TRAIN)
     repository.run("git", "init", "--quiet", "--initial-branch=main")
     repository.run("dvc", "init", "--quiet")

@@ -1,17 +1,25 @@
 """Evidence collected in real git repositories, with pipelines run by real DVC."""
 
+import importlib
+import json
 import runpy
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from dvc.repo import Repo
 
+import prepare
 from lab.base.stages import read_stages
+from lab.data.examples import Dataset
 from lab.evidence.collection import collect
-from lab.evidence.schema import Evidence
+from lab.evidence.schema import MAX_MOVED, Evidence, ImageInput, RowInput, TextInput
+from lab.report import page
 from lab.report.judgement import judge
+from lab.report.notes import Notes
 
 
 def collected(named: str | None = None) -> Evidence:
@@ -32,7 +40,7 @@ def words(evidence: Evidence) -> dict[str, str]:
 
 def remake(monkeypatch) -> None:
     """What `dvc repro train` does, in this process and at once; its own work is tested above."""
-    runpy.run_path("prepare.py")
+    prepare.main()
     names = [name for name in read_stages(Path()) if name.startswith("train@")]
     for name in names:
         monkeypatch.setattr(sys, "argv", ["train.py", name.removeprefix("train@")])
@@ -168,7 +176,7 @@ def test_another_split_is_reported_and_compared(repository, monkeypatch):
 
 
 def test_another_test_set_is_not_compared(repository, monkeypatch):
-    repository.edit("prepare.py", "TEST_SEED = 7", "TEST_SEED = 8")
+    repository.edit("params.yaml", "  split_seed: 0", "  split_seed: 0\n  test_seed: 8")
     remake(monkeypatch)
     found = collected()
 
@@ -272,3 +280,190 @@ def test_lost_and_wrong_predictions_are_reported(repository):
     assert {one.missing for one in collected("HEAD").flips} == {
         "the baseline's predictions are not in the DVC cache"
     }
+
+
+# --- classes and examples of any data ------------------------------------------------------------
+
+DESCRIBED = Path("metrics/dataset.json")
+
+
+def as_in_schema_1(described: dict[str, object]) -> dict[str, object]:
+    """The same description as it was before data of all kinds were."""
+    splits = {
+        name: {
+            "images": described[name]["examples"],
+            "sha256": described[name]["sha256"],
+            "images_per_class": described[name]["examples_per_class"],
+        }
+        for name in ("train", "validation", "test")
+    }
+    kept = {key: described[key] for key in ("name", "split_seed")}
+    return {"schema_version": 1, **kept, **splits}
+
+
+def commit_outputs() -> None:
+    """Lets DVC take the files as they lie for what its stages made."""
+    with Repo() as repo:
+        for name in [name for name in read_stages(Path()) if name != "compare"]:
+            repo.commit(name, force=True)
+
+
+def test_a_baseline_described_by_schema_1_is_compared_without_making_it_again(repository):
+    today = DESCRIBED.read_text()
+    DESCRIBED.write_text(json.dumps(as_in_schema_1(json.loads(today))))
+    commit_outputs()
+    repository.commit("as it was")
+    repository.run("git", "branch", "--quiet", "--force", "main")
+    DESCRIBED.write_text(today)
+    commit_outputs()
+    repository.commit("as it is")
+    found = collected()
+
+    assert found.baseline.origin == "committed"
+    assert found.baseline_data.class_names is None
+    assert found.baseline_data.kind == "grey image"
+    assert found.baseline_data.test == found.candidate_data.test
+    assert set(words(found).values()) == {"equivalent"}
+    assert [flips.missing for flips in found.flips] == [None, None]
+    assert shown == []
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"{", b"\xff\x00", b'{"schema_version": 1}', b"[" * 100_000]
+)
+def test_a_candidate_without_a_description_of_its_data_is_reported(repository, content):
+    DESCRIBED.unlink()
+    if content is not None:
+        DESCRIBED.write_bytes(content)
+    found = collected()
+    text = page.to_markdown(found, judge(found), [], Notes(), None)
+
+    assert found.candidate_data is None
+    assert found.class_names == ["0", "1", "2", "3"]
+    assert set(words(found).values()) == {"stale"}
+    assert found.examples == []
+    assert "The candidate has no valid description of its data (`metrics/dataset.json`)." in text
+
+
+def test_a_project_without_any_results_is_reported(repository):
+    shutil.rmtree("metrics")
+    found = collected()
+
+    assert found.class_names == []
+    assert set(words(found).values()) == {"missing"}
+    assert page.to_markdown(found, judge(found), [], Notes(), None)
+
+
+def other_data(monkeypatch, change) -> None:
+    """What stage prepare gets from now on, where it runs in this process."""
+    datasets = importlib.import_module("task.data").DATASETS
+    usual = datasets["tiny"]
+
+    def other(raw: Path, say, *, test_seed: int = 1) -> Dataset:
+        return change(usual(raw, say, test_seed=test_seed))
+
+    monkeypatch.setitem(datasets, "tiny", other)
+
+
+def with_inputs(dataset: Dataset, form, **more) -> Dataset:
+    """The data set with other inputs and fields."""
+    parts = {name: replace(part, inputs=form(part.inputs))
+             for name, part in (("train", dataset.train), ("test", dataset.test))}  # fmt: skip
+    return replace(dataset, **{"scaling": None, **parts, **more})
+
+
+def test_classes_that_have_other_names_are_said_in_one_line(repository, monkeypatch):
+    names = ["north", "east", "südlich", "west"]
+    other_data(monkeypatch, lambda dataset: replace(dataset, class_names=names))
+    remake(monkeypatch)
+    found = collected()
+    text = page.to_markdown(found, judge(found), [], Notes(), None)
+
+    assert found.class_names == names
+    line = "**Classes have other names**: `südlich` was `south`; the new ones are used here."
+    assert line in text
+    assert set(words(found).values()) == {"equivalent"}
+
+
+def test_results_of_another_number_of_classes_than_the_data_are_missing(repository):
+    described = json.loads(DESCRIBED.read_text())
+    described["class_names"].append("up")
+    for name in ("train", "validation", "test"):
+        described[name]["examples_per_class"].append(0)
+    DESCRIBED.write_text(json.dumps(described))
+    found = collected()
+
+    assert set(words(found).values()) == {"missing"}
+    assert found.models[0].candidate_missing == (
+        "metrics/runs/relu_8.json has 4 classes, its data 5"
+    )
+    assert "**The number of classes differs**: 5, and 4 before." in page.to_markdown(
+        found, judge(found), [], Notes(), None
+    )
+
+
+def test_what_changed_among_many_classes_is_kept_and_the_rest_left_out(repository, monkeypatch):
+    """With a number of classes whose confusion has no place in report.json."""
+
+    def of_150_classes(dataset: Dataset) -> Dataset:
+        parts = {name: replace(part, labels=np.arange(len(part.labels)) % 150)
+                 for name, part in (("train", dataset.train), ("test", dataset.test))}  # fmt: skip
+        return replace(dataset, class_names=[f"class {number}" for number in range(150)], **parts)
+
+    other_data(monkeypatch, of_150_classes)
+    remake(monkeypatch)
+    repository.commit("many classes")
+    repository.edit("params.yaml", "epochs: 1", "epochs: 2")
+    remake(monkeypatch)
+    found = collected("HEAD")
+    model = found.models[0]
+
+    assert (model.candidate.confusion, model.baseline.confusion) == (None, None)
+    assert len(model.candidate.classes) == 150
+    assert 0 < len(model.moved) <= MAX_MOVED
+    assert all(one.candidate != one.baseline for one in model.moved)
+    assert all(one.predicted == (one.actual + 1) % 150 for one in model.moved)  # as train.py errs
+    assert len(found.model_dump_json()) < 60_000
+
+
+def as_ids(images):
+    return images.reshape(len(images), -1)[:, :9].astype(np.int64)
+
+
+def as_text(dataset: Dataset) -> Dataset:
+    made = with_inputs(dataset, as_ids, kind="text", vocabulary=256)
+    texts = [f"text {number}\n\x00" for number in range(len(made.test.labels))]
+    return replace(made, test=replace(made.test, texts=texts))
+
+
+def as_rows(dataset: Dataset) -> Dataset:
+    return with_inputs(dataset, lambda images: images[:, 3].astype(np.float32), kind="row")
+
+
+def as_colours(dataset: Dataset) -> Dataset:
+    form = lambda images: np.repeat(images[:, None, :6], 3, axis=1)  # noqa: E731
+    return with_inputs(dataset, form, kind="colour image")
+
+
+@pytest.mark.parametrize("change", [as_text, as_rows, as_colours, lambda dataset: dataset])
+def test_examples_of_every_kind_are_shown(repository, monkeypatch, change):
+    other_data(monkeypatch, change)
+    remake(monkeypatch)
+    repository.commit("other data")
+    repository.edit("params.yaml", "epochs: 1", "epochs: 4")
+    repository.edit("params.yaml", "seeds: [0, 1, 2]", "seeds: [0]")
+    remake(monkeypatch)
+    found = collected("HEAD")
+    first = found.examples[0]
+
+    assert {one.input.kind for one in found.examples} == {found.candidate_data.kind}
+    assert first.baseline_prediction != first.candidate_prediction
+    match first.input:
+        case TextInput(text=text):
+            assert text == rf"text {first.index} \x00"
+        case RowInput(columns=columns, column_count=count):
+            assert (len(columns), count) == (5, 8)
+        case ImageInput(kind="colour image", shape=shape):
+            assert shape == (6, 8, 3)
+        case ImageInput(shape=shape):
+            assert shape == (8, 8)

@@ -5,14 +5,32 @@ import os
 import random
 import re
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from evidences import evidence, flips, image, model, shifted, side
+from evidences import (
+    CLASSES,
+    OWN,
+    SCORES,
+    colour,
+    confused,
+    data,
+    evidence,
+    example,
+    flips,
+    grey,
+    model,
+    row,
+    shifted,
+    side,
+    text,
+    with_own,
+)
 from markdown_it import MarkdownIt
 
 import report as script
 from lab.base.errors import DataError
+from lab.data.examples import Kind
 from lab.evidence.schema import MAX_BYTES, Evidence, parse, read
 from lab.report import page
 from lab.report.judgement import judge
@@ -47,27 +65,34 @@ HOSTILE = [
     "/etc/EVIL",
 ]
 NAMES = ["..", ".", "-EVIL", "www.EVIL.example", "EVIL.png", "__EVIL__", "EVIL" * 16]
+SCORE_NAMES = ["accuracy", "evil", "https", "a_b", "", "A", "a-b", "a" * 41]
 NUMBERS = [0, 1, -1, 0.5, 1e-300, 1e18, 1e19, 2**31, 2**63, 10**40, -0.0, 1e400, True]
 OTHERS = [None, [], {}, [[]], [[[[]]]], {"EVIL": 1}]
 
 
-def whole() -> dict[str, object]:
+def whole(kind: str = "grey image") -> dict[str, object]:
     """Evidence that has something of everything."""
+    given = {"grey image": grey(), "colour image": colour(4, 6), "text": text(), "row": row()}[kind]
+    moved = [{"actual": 1, "predicted": 2, "baseline": 3, "candidate": 4}]
     return evidence(
-        model("relu_128", side(0.98, seeds=[0, 1, 2]), side(0.97, seeds=[0, 1, 2])),
+        model("relu_128", side(0.98, seeds=[0, 1, 2]), side(0.97, seeds=[0, 1, 2]), moved=moved),
         model("other", side(0.97, seeds=[0, 1, 2], cost=False), side(0.96, seeds=[3, 4, 5])),
         model("lost", None, side(seeds=[0, 1]), candidate_missing="it is missing"),
+        with_own(model("own", side(0.98, seeds=[0, 1]), side(0.97, seeds=[0, 1]))),
         {
             **model("old", side(0.98, seeds=[0]), side(0.97, seeds=[0])),
             "stale": ["train@old: lab/x.py changed"],
         },
-        images=[image(), image(9, "other")],
+        scores=[*SCORES, *OWN],
+        candidate_data=data(kind=kind),
+        baseline_data=data(kind=kind, names=None),
+        examples=[example(given=given), example(9, "other", given=given)],
         flips=[flips(), flips("other", missing="not in the cache")],
     )
 
 
 WHOLE = whole()
-WHOLE_TEXT = json.dumps(WHOLE)
+WHOLES = [whole(kind) for kind in get_args(Kind)]
 
 
 def places(tree: object, at: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
@@ -83,9 +108,12 @@ def places(tree: object, at: tuple[object, ...] = ()) -> list[tuple[object, ...]
 
 # A leaf of a long list of numbers is as good as any other; names of fields are not.
 PLACES = [
-    place
-    for place in places(WHOLE)
-    if sum(isinstance(step, int) and step > 1 for step in place) == 0
+    [
+        place
+        for place in places(given)
+        if sum(isinstance(step, int) and step > 1 for step in place) == 0
+    ]
+    for given in WHOLES
 ]
 
 
@@ -98,7 +126,7 @@ def got(tree: object, place: tuple[object, ...]) -> object:
 # Where any text at all is valid.
 TEXTS = [
     place
-    for place in PLACES
+    for place in PLACES[0]
     if {"reasons", "stale", "machine", "stages", "changes", "uncommitted", "packages"} & {*place}
     and isinstance(got(WHOLE, place), str | None)
 ]
@@ -112,9 +140,10 @@ def put(tree: dict[str, object], place: tuple[object, ...], value: object) -> No
 
 def mutated(chance: random.Random) -> bytes:
     """The whole evidence with one to three things wrong with it."""
-    tree = json.loads(WHOLE_TEXT)
+    kind = chance.randrange(len(WHOLES))
+    tree = json.loads(json.dumps(WHOLES[kind]))
     for _ in range(chance.choice([1, 1, 1, 2, 3])):
-        place = chance.choice(TEXTS if chance.random() < 0.5 else PLACES)
+        place = chance.choice(TEXTS if chance.random() < 0.5 else PLACES[kind])
         try:
             old = got(tree, place)
             if not isinstance(got(tree, place[:-1]), dict | list):
@@ -122,7 +151,7 @@ def mutated(chance: random.Random) -> bytes:
         except (KeyError, IndexError, TypeError):
             continue  # an earlier mutation took it away
         if isinstance(old, str) and chance.random() < 0.8:
-            new: object = chance.choice(HOSTILE + NAMES)
+            new: object = chance.choice(HOSTILE + NAMES + SCORE_NAMES)
         elif isinstance(old, int | float) and chance.random() < 0.8:
             new = chance.choice(NUMBERS)
         elif isinstance(old, list) and old and chance.random() < 0.5:
@@ -289,6 +318,14 @@ def test_deep_nesting_is_refused(opening):
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_scores_that_are_no_numbers_are_refused(number):
+    first = '"test": {"accuracy": ['
+    content = json.dumps(WHOLE).replace(f"{first}0.9795", f"{first}{number}")
+
+    assert ".test.accuracy.0: " in refusal(content.encode())
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_that_are_none_are_refused(number):
     content = json.dumps(WHOLE).replace('"margin": 0.001', f'"margin": {number}', 1)
 
@@ -300,24 +337,108 @@ def test_names_that_are_none_are_refused(name):
     assert "models.0.name" in refusal(json.dumps({**WHOLE, "models": [model(name)]}).encode())
 
 
+MOVED = {"actual": 10, "predicted": 1, "baseline": 0, "candidate": 0}
+MORE = {"actual": 1, "right": 2}
+
+
+def many_scores(count: int) -> list[dict[str, object]]:
+    return [{**SCORES[0], "name": f"s{number}"} for number in range(count)]
+
+
+def of_side(**change: object) -> dict[str, object]:
+    return {"models": [model("a", {**side(), **change}, side())], "examples": [], "flips": []}
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
         ({"extra": 1}, "extra"),
-        ({"class_names": ["a", "b"]}, "confusion needs 2 rows"),
+        ({"class_names": ["a", "b"]}, "classes needs 2 entries"),
+        ({"class_names": [], "models": []}, "examples_per_class needs 0 entries"),
+        ({"class_names": [*CLASSES[:9], "a\nb"]}, "class_names.9: value error, must be printable"),
+        ({"class_names": [*CLASSES[:9], "\u202e"]}, "class_names.9: value error, must be printab"),
+        ({"class_names": [*CLASSES[:9], "x" * 65]}, "class_names.9: string should have at most 64"),
+        ({"class_names": [*CLASSES[:9], ""]}, "class_names.9: string should have at least 1"),
+        ({"candidate_data": {**data(), "class_names": ["a"]}}, "must have one entry a class"),
+        ({"models": [model("a", side(), moved=[MOVED])]}, "a class of a mistake must be below 10"),
+        ({"models": [model("a", {**side(), "confusion": [[1]]})]}, "confusion needs 10 rows and"),
+        ({"models": [model("a", {**side(), **confused([[1] * 101] * 101)})]}, "classes needs 10"),
+        ({"models": [model("a", {**side(), "classes": [MORE] * 10})]}, "right must be at most"),
+        ({"examples": [example(given=text()), example(given=row())]}, "must be of one kind"),
         ({"models": [model("a"), model("a")]}, "entries must differ"),
-        ({"images": [image(label=10)]}, "a class of an image must be below 10"),
-        ({"images": [image()] * 13}, "images"),
+        ({"examples": [example(label=10)]}, "a class of an example must be below 10"),
+        ({"examples": [example()] * 13}, "examples"),
+        ({"scores": [*SCORES, SCORES[0]]}, "entries must differ"),
+        ({"scores": SCORES[1:]}, "metric must be one of scores"),
+        ({"scores": SCORES[:1]}, "every score of a model must be one of scores"),
+        ({"scores": []}, "scores: list should have at least 1 item"),
+        ({"scores": many_scores(51)}, "scores: list should have at most 50 items"),
+        ({"scores": many_scores(10_000)}, "scores: list should have at most 50 items"),
+        ({"scores": [{**SCORES[0], "name": "A b"}]}, "scores.0.name: string should match pattern"),
+        ({"scores": [{**SCORES[0], "unit": "<b>"}]}, "scores.0.unit: string should match pattern"),
+        ({"scores": [{**SCORES[0], "unit": "a b"}]}, "scores.0.unit: string should match pattern"),
+        ({"scores": [{**SCORES[0], "higher_is_better": 1}]}, "scores.0.higher_is_better"),
+        ({"metric": "macro_f2"}, "metric must be one of scores"),
+        ({"scores_removed": ["<b>"]}, "scores_removed.0: string should match pattern"),
+        (of_side(test={"accuracy": [0.5] * 2}), "10 seeds, but 2 values per seed"),
+        (
+            {"scores": [{**SCORES[0], "higher_is_better": False}]},
+            "accuracy must be in % and of its",
+        ),
+        ({"scores": [{**SCORES[0], "unit": "ms"}]}, "accuracy must be in % and of its own"),
+        (of_side(test={"accuracy": [1.5] * 10}), "accuracy must be from 0 to 1"),
+        (of_side(test={"loss": [-0.5] * 10}), "loss must be from 0 to 1e+18"),
+        (of_side(test={"accuracy": [1e19] * 10}), "test.accuracy.0: input should be less than"),
+        (of_side(test={"a": [0.5] * 10}), "every score of a model must be one of scores"),
+        (of_side(test={"A b": [0.5] * 10}), "test.A b"),
+        (of_side(test={f"s{n}": [0.5] * 10 for n in range(10_000)}), "at most 50 items"),
+        (of_side(classes=[{"actual": 1, "right": 2}] * 10), "right must be at most actual"),
+        (of_side(classes=[{"actual": 2, "right": 1}] * 10), "the sums and the diagonal"),
+        (of_side(confusion=[[1]]), "confusion needs 10 rows and columns"),
+        (of_side(classes=[{"actual": 1, "right": 1}] * 1_001, confusion=None), "at most 1000"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(change, where):
     assert where in refusal(json.dumps({**WHOLE, **change}).encode())
 
 
-@pytest.mark.parametrize("version", [1, 3])
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({**grey(), "pixels": "AAAA"}, "pixels must be 784 bytes, but are 3"),
+        ({**grey(), "height": 29}, "pixels must be 812 bytes, but are 784"),
+        ({**grey(), "kind": "colour image"}, "pixels must be 2,352 bytes, but are 784"),
+        ({**grey(), "width": 0}, "greater than or equal to 1"),
+        ({**grey(), "height": 10**9, "width": 10**9}, "less than or equal to 128"),
+        ({**grey(), "width": 28.5}, "input should be a valid integer"),
+        ({**grey(1, 3), "pixels": "AA\nAA"}, "pixels must be base64"),
+        ({**grey(1, 3), "pixels": "ÄAAA"}, "pixels must be base64"),
+        ({**grey(1, 1), "pixels": "A" * 65_537}, "at most 65536 characters"),
+        (text("a\x1b[31m"), "must be printable"),
+        (text("a\u202eb"), "must be printable"),
+        (text("two\nlines"), "must be printable"),
+        (text("x" * 241), "at most 240 characters"),
+        (row(("a", float("inf"), 0.0)), "finite number"),
+        (row(("a", 1.0, 1e19)), "less than or equal to 1"),
+        (row(("a\x00", 1.0, 1.0)), "must be printable"),
+        (row(*[("a", 1.0, 1.0)] * 6), "at most 5 items"),
+        ({"kind": "sound"}, "does not match any of the expected tags"),
+        ({"kind": "a\nb\x1b\u202e"}, r"input tag 'a\nb\x1b\u202e'"),
+        ({**text(), "pixels": "AAAA"}, "extra inputs are not permitted"),
+    ],
+)
+def test_inputs_of_examples_that_are_none_are_refused_in_one_line(given, problem):
+    message = refusal(json.dumps({**WHOLE, "examples": [example(given=given)]}).encode())
+
+    assert problem in message
+    assert message.isprintable()
+    assert len(message) < 600
+
+
+@pytest.mark.parametrize("version", [1, 2, 4])
 def test_another_version_is_refused_and_what_to_do_is_said(version):
     assert refusal(json.dumps({**WHOLE, "schema_version": version}).encode()) == (
-        f"report.json: schema_version: input should be 2; got {version}; merge the default branch, "
+        f"report.json: schema_version: input should be 3; got {version}; merge the default branch, "
         "or write it with this revision's `python report.py collect`"
     )
 
@@ -331,6 +452,24 @@ def test_a_thousand_models_fit_on_the_page():
     check_markdown(text)
     assert "Lists were shortened here; `report.html` and `report.json` hold more." in text
     assert "… and " in text
+
+
+def test_a_thousand_classes_fit_into_the_file_and_on_the_page():
+    names = [f"class {number}" for number in range(1_000)]
+    counts = [{"actual": 500, "right": number % 500} for number in range(1_000)]
+    sides = [{**side(), "classes": each, "confusion": None} for each in (counts, counts[::-1])]
+    described = data(names=names)
+    given = evidence(
+        *(model(f"m{number}", *sides) for number in range(20)),
+        class_names=names, candidate_data=described, baseline_data=described, examples=[],
+    )  # fmt: skip
+    content = json.dumps(given).encode()
+    found = parse(content, "report.json")
+    text = page.to_markdown(found, judge(found), [], Notes(), "")
+
+    assert len(content) < 3 * 2**20
+    check_markdown(text)
+    assert "`class 0`" in text
 
 
 def test_folded_parts_are_shortened_first():

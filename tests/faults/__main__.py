@@ -16,22 +16,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 from tests.faults.cases import Case, Outcome, Place
-from tests.faults.kinds import BY_KIND, KINDS
+from tests.faults.kinds import KINDS
 from tests.faults.network import served
 from tests.faults.preload import compiled, needs_a_compiler
-from tests.scratch import (
-    COMMANDS,
-    ROOT,
-    Bench,
-    Project,
-    Right,
-)
+from tests.scratch import COMMANDS, Bench, Project, Right
 
 
 def main() -> int:
@@ -39,14 +33,10 @@ def main() -> int:
     if not sys.platform.startswith("linux"):
         print("the campaign reads /proc: it needs Linux")
         return 2
-    raw = options.raw.resolve()
-    if not raw.is_dir():
-        print(f"{raw}: no such folder; run `make repro`, or name one by --raw")
-        return 2
     folder = Path(tempfile.mkdtemp(prefix="faults-", dir=options.folder)).resolve()
     began = time.monotonic()
     try:
-        outcomes = campaign(options, raw, folder)
+        outcomes = campaign(options, folder)
     finally:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -63,44 +53,59 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, help="only these commands")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="cases at a time")
-    parser.add_argument("--raw", type=Path, default=ROOT / "data/raw/MNIST", help="MNIST's files")
     parser.add_argument("--folder", type=Path, help="where the scratch copies go")
     parser.add_argument("--keep", action="store_true", help="keep the scratch copies")
     parser.add_argument("--outcomes", type=Path, help="write every outcome there, as JSON")
     return parser.parse_args()
 
 
-def campaign(options: argparse.Namespace, raw: Path, folder: Path) -> list[Outcome]:
-    """All cases, several at a time, each worker in a place of its own."""
-    say = functools.partial(print, file=sys.stderr, flush=True)
-    cases: list[Case] = []
+def campaign(options: argparse.Namespace, folder: Path) -> list[Outcome]:
+    """All cases; those of one bench together."""
+    drawn: dict[Callable[..., Bench], list[Drawn]] = {}
     for name in options.kinds:
         kind = KINDS[name]
         if lacking := kind.needs():
             say(f"{name} is left out: it needs {lacking}")
             continue
         draws = kind.cases(random.Random(f"{options.seed} {name}"), options.count or kind.count)
-        cases += [case for case in draws if case.command in (options.commands or COMMANDS)]
-    bench = Bench(folder, raw, say, {case.command for case in cases} == {"prepare"})
-    shim = None if needs_a_compiler() else compiled(folder)
+        wanted = [case for case in draws if case.command in (options.commands or COMMANDS)]
+        drawn.setdefault(kind.bench, []).extend((case, kind.attempt) for case in wanted)
+    numbers = itertools.count(1)
+    outcomes: list[Outcome] = []
+    for number, (make_bench, cases) in enumerate(drawn.items()):
+        here = folder / f"bench-{number}"
+        here.mkdir()
+        is_data_alone = {case.command for case, _ in cases} == {"prepare"}
+        outcomes += tried(cases, make_bench(here, say, is_data_alone), options.jobs, numbers)
+    return outcomes
+
+
+Drawn = tuple[Case, Callable[[Place, Case], Outcome]]
+say = functools.partial(print, file=sys.stderr, flush=True)
+
+
+def tried(cases: Sequence[Drawn], bench: Bench, jobs: int, numbers: Iterator[int]) -> list[Outcome]:
+    """Several cases at a time, each worker in a place of its own."""
+    shim = None if needs_a_compiler() else compiled(bench.folder)
     rights: dict[str, Right] = {}
     places = [
-        Place(bench, Project(folder / f"work-{number}"), shim, rights)
-        for number in range(options.jobs)
+        Place(bench, Project(bench.folder / f"work-{number}"), shim, rights)
+        for number in range(jobs)
     ]
-    for command in sorted({case.command for case in cases}, key=list(COMMANDS).index):
+    for command in sorted({case.command for case, _ in cases}, key=list(COMMANDS).index):
         with served(places[0], command) as (environment, _):
             right = bench.undisturbed(places[0].project, command, **environment)
         rights[command] = right
         say(f"{command}: {right.seconds:.1f} s undisturbed")
     free = places.copy()
-    lock, done = threading.Lock(), itertools.count(1)
+    lock = threading.Lock()
 
-    def attempt(case: Case) -> Outcome:
+    def attempt(drawn: Drawn) -> Outcome:
+        case, function = drawn
         with lock:
             place = free.pop()
         try:
-            outcome = BY_KIND[case.kind](place, case)
+            outcome = function(place, case)
         except Exception as error:  # of the harness: no result is not a good result
             outcome = Outcome(case, losses=[f"harness: {error!r}"])
             place.project.kill_everything()
@@ -109,10 +114,10 @@ def campaign(options: argparse.Namespace, raw: Path, folder: Path) -> list[Outco
                 free.append(place)
         with lock:
             shown = f"{case.kind}, {case.command}, {case.fault} at {case.moment:.2f}"
-            say(f"{next(done)}/{len(cases)} {shown}: {'; '.join(outcome.losses) or 'nothing lost'}")
+            say(f"{next(numbers)}: {shown}: {'; '.join(outcome.losses) or 'nothing lost'}")
         return outcome
 
-    with ThreadPoolExecutor(options.jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         try:
             return list(pool.map(attempt, cases))
         except BaseException:

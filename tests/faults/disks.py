@@ -23,7 +23,6 @@ from tests.faults.preload import fresh_state, preloaded
 from tests.scratch import (
     COMMANDS,
     LEAVE_SECONDS,
-    RAW_FILES,
     Ended,
     Project,
     is_temporary,
@@ -159,7 +158,7 @@ def stop(mounted: Path) -> None:
 
 # --- read-only folders ---------------------------------------------------------------------------
 READ_ONLY = (
-    ("prepare", "data/raw/MNIST"),
+    ("prepare", "data/raw/tiny"),
     ("prepare", "data/prepared"),
     ("prepare", "metrics"),
     ("train", "models/runs/relu_8"),
@@ -195,7 +194,7 @@ def read_only_folder(place: Place, case: Case) -> Outcome:
 PREPARED_FILES = tuple(
     f"data/prepared/{split}_{what}.npy"
     for split in ("train", "validation", "test")
-    for what in ("images", "labels")
+    for what in ("inputs", "labels")
 )
 MODEL_FILES = (
     "models/runs/relu_8/weights.safetensors",
@@ -205,12 +204,11 @@ MODEL_FILES = (
 
 def flips(random: random.Random, count: int) -> list[Case]:
     """One bit of each file of data, and of what DVC's cache has of it; times stay as they were."""
-    raw = [("prepare", f"data/raw/MNIST/{name}-ubyte") for name in RAW_FILES]
     prepared = [("train", name) for name in PREPARED_FILES]
     parallel = [("train_parallel", PREPARED_FILES[0])]
     cached = [("train", f"cache of {random.choice(PREPARED_FILES)}") for _ in range(2)]
     models = [("compare", name) for name in MODEL_FILES]
-    drawn = [*raw, *prepared, *parallel, *cached, *models][: max(1, count)]
+    drawn = [*prepared, *parallel, *cached, *models][: max(1, count)]
     return [Case("flipped bit", command, fault, random.random()) for command, fault in drawn]
 
 
@@ -218,7 +216,6 @@ def flip(place: Place, case: Case) -> Outcome:
     right = place.begin(case.command)
     name = case.fault.removeprefix("cache of ")
     path = place.project.folder / name
-    content = path.read_bytes()
     if name != case.fault:
         corrupt(cached(place, path), case.moment)
         remove(path.parent)
@@ -228,17 +225,11 @@ def flip(place: Place, case: Case) -> Outcome:
     ended = place.project.run(*COMMANDS[case.command].arguments)
     outcome = Outcome(case, ended.code, ended.last_line, ended.seconds)
     outcome.losses += one_line(case.command, ended)
-    if case.command == "prepare":  # which says where it put the file, and wants a good one
-        remove(place.project.folder / "data/refused")
-        path.write_bytes(content)
-    else:
-        advice = re.search("`(dvc .+?)`", ended.last_line)
-        advised = place.project.run(*advice[1].split()) if advice else ended
-        if advised.code != 0:
-            outcome.losses.append(
-                f"the advice: {ended.last_line}: {advised.code}: {advised.last_line}"
-            )
-        place.bench.begin_store(place.project)  # the advice may train, which is recorded
+    advice = re.search("`(dvc .+?)`", ended.last_line)
+    advised = place.project.run(*advice[1].split()) if advice else ended
+    if advised.code != 0:
+        outcome.losses.append(f"the advice: {ended.last_line}: {advised.code}: {advised.last_line}")
+    place.bench.begin_store(place.project)  # the advice may train, which is recorded
     outcome.losses += again(place, case.command)
     outcome.losses += in_the_end(place, right, case.command)
     return outcome

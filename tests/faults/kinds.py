@@ -1,8 +1,8 @@
 """The kinds of fault: how their cases are drawn and tried."""
 
+import importlib
 import os
 import random
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from tests.faults.disks import (
     read_only_folder,
     read_only_folders,
 )
-from tests.faults.network import bad_server, cut_download, downloads, servers
+from tests.faults.network import bad_server, servers
 from tests.faults.preload import needs_a_compiler
 from tests.faults.processes import (
     MEMORY,
@@ -30,6 +30,7 @@ from tests.faults.processes import (
     pair,
     pairs,
 )
+from tests.scratch import ROOT, Bench
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Kind:
     count: int
     how: str
     needs: Callable[[], str] = lambda: ""
+    bench: Callable[..., Bench] = Bench  # of folder, say, whether data alone will do
 
 
 def needs_root() -> str:
@@ -50,10 +52,6 @@ def needs_root() -> str:
 def needs_control_groups() -> str:
     can = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
     return "" if can else f"to make control groups in {MEMORY}"
-
-
-def needs_npm() -> str:
-    return "" if shutil.which("npm") else "npm"
 
 
 KINDS = {
@@ -75,22 +73,11 @@ KINDS = {
         read_only_folders, read_only_folder, len(READ_ONLY), "a read-only mount", needs_root
     ),
     "clock": Kind(clocks, clock, 10, "the wall clock jumps by an hour or a day", needs_a_compiler),
-    "flip": Kind(flips, flip, 15, "one bit, with time and size as before"),
+    "flip": Kind(flips, flip, 11, "one bit, with time and size as before"),
     "server": Kind(servers, bad_server, 17, "dead, slow or lying"),
-    "download": Kind(downloads, cut_download, 12, "at 0, 1, 50 and 99 %", needs_npm),
     "pair": Kind(pairs, pair, 2, "two `make repro` on one checkout"),
 }
 
-
-BY_KIND: dict[str, Callable[[Place, Case], Outcome]] = {
-    "kill": kill,
-    "out of memory": out_of_memory,
-    "power cut": power_cut,
-    "full disk": full_disk,
-    "read-only folder": read_only_folder,
-    "clock": clock,
-    "two make repro at once": pair,
-    "flipped bit": flip,
-    "tracking server": bad_server,
-    "cut download": cut_download,
-}
+# The task in use may have kinds of its own.
+if (ROOT / "tests/task/faults.py").is_file():
+    KINDS |= importlib.import_module("tests.task.faults").kinds(Kind)

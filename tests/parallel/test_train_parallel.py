@@ -13,24 +13,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+from made_data import CLASSES, images, parts, prepared
 from support import PATIENCE_SECONDS, copy_of_the_code, run_in, started
 
 import train_parallel
 from lab.base import params
 from lab.base.errors import LabError
 from lab.data.description import DESCRIPTION, write_description
-from lab.data.description import describe as describe_data
 from lab.data.prepared import PREPARED, save_prepared
-from lab.data.splits import Prepared, Split
+from lab.data.splits import SPLITS
 
 MODEL = (
     "{network: feed_forward, hidden: [8], activation: relu, dropout: 0.0, "
     "optimizer: adam, learning_rate: 0.01, schedule: linear, weight_decay: 0.0}"
 )
 SMALL = f"""\
-dataset: {{name: MNIST, validation_size: 100, split_seed: 0}}
+dataset: {{name: tiny, validation_size: 100, split_seed: 0}}
 train: {{seeds: [0, 1, 2], seeds_per_stack: 2, epochs: 10, batch_size: 32, precision: bfloat16}}
 models:
   first: {MODEL}
@@ -44,14 +43,6 @@ pytestmark = [
     pytest.mark.xdist_group("train_parallel"),
     pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc"),
 ]
-
-
-def images(count: int, seed: int) -> Split:
-    random = np.random.default_rng(seed)
-    labels = (np.arange(count) % 10).astype(np.uint8)
-    pixels = random.integers(0, 100, (count, 28, 28)).astype(np.uint8)
-    pixels[np.arange(count), labels * 2] += 100
-    return Split(pixels, labels)
 
 
 class Project:
@@ -100,10 +91,11 @@ def trained(tmp_path_factory, empty_store) -> Project:
     project = Project(tmp_path_factory.mktemp("parallel") / "project")
     copy_of_the_code(project.folder)
     project.params(SMALL)
-    data = Prepared(train=images(3000, 0), validation=images(100, 1), test=images(100, 2))
-    save_prepared(data, project.folder / PREPARED)
-    write_description(describe_data("MNIST", 0, data), project.folder / DESCRIPTION)
-    (project.folder / "data/raw").mkdir()
+    data = prepared(images(3000, 0), images(100, 1), images(100, 2))
+    splits = parts(**{name: getattr(data, name) for name in SPLITS})
+    save_prepared(splits, CLASSES, project.folder / PREPARED)
+    write_description(data.description, project.folder / DESCRIPTION)
+    (project.folder / "data/raw/tiny").mkdir(parents=True)
     shutil.copy(empty_store, project.folder / "mlflow.db")
     project.run("git", "init", "-q")
     project.run("dvc", "commit", "-q", "-f", "prepare")
@@ -134,13 +126,13 @@ def test_it_trains_everything_and_dvc_has_nothing_left_to_train(trained):
         trained.run("dvc", "status", "prepare", "train", "compare")
         == "Data and pipelines are up to date.\n"
     )
-    assert len(trained.written()) == 8
+    assert len(trained.written()) == 12
     assert trained.train() == "every model is up to date\n"
 
 
 def test_the_bytes_are_those_of_train_py(project):
     expected = project.written("first")
-    assert len(expected) == 4
+    assert len(expected) == 6
     for name in expected:
         (project.folder / name).unlink()
     project.run(sys.executable, "train.py", "first")

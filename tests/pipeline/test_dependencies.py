@@ -12,27 +12,28 @@ from support import ROOT
 from lab.training import checkpoints
 
 NETWORK = "task/networks/${item.network}.py"
-MAKE_NUMBERS = ("lab/data", "lab/training", "lab/verdict", "task")
-STAGES = ("prepare", "train", "compare")
+SCORES = ("lab/results/common_scores.py", "lab/results/scores.py")
+MAKE_NUMBERS = ("lab/data", "lab/training", "lab/verdict", *SCORES, "task")
+PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
 def python_files(*places: str) -> set[Path]:
-    return {file for place in places for file in (ROOT / place).rglob("*.py")}
+    found = [ROOT / place for place in places]
+    return {file for one in found for file in ([one] if one.is_file() else one.rglob("*.py"))}
 
 
 def code_of(stage: str) -> set[str]:
     """The files and folders of code that dvc.yaml lists for a stage."""
-    tree = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"][stage]
-    deps = set(tree.get("do", tree)["deps"])
-    return {dep for dep in deps if dep.endswith(".py") or dep.startswith("lab/")}
+    deps = set(PIPELINE[stage].get("do", PIPELINE[stage])["deps"])
+    return {dep for dep in deps if dep.endswith(".py") or dep.startswith(("lab/", "task/"))}
 
 
 @pytest.mark.parametrize(
     ("stage", "code"),
     [
-        ("prepare", {"lab/data"}),
-        ("train", {"lab/data", "lab/training", NETWORK}),
-        ("compare", {"lab/verdict"}),
+        ("prepare", {"lab/data", "task/data"}),
+        ("train", {"lab/data", "lab/training", "task/common", NETWORK}),
+        ("compare", {"lab/verdict", *SCORES, "task/metrics.py"}),
     ],
 )
 def test_a_stage_depends_on_its_script_and_on_what_makes_its_numbers(stage, code):
@@ -52,7 +53,7 @@ def test_checkpoints_are_of_the_same_code_as_the_stage():
             # lab/verdict: of it lab/results takes the interval that it shows and does not write.
             ("lab/data", "lab/training", "lab/base", "lab/results", "lab/verdict"),
         ),
-        (["task"], ("task", "lab/data", "lab/base")),
+        (["task"], ("task", "lab/data", "lab/training", "lab/base", "lab/results", "lab/verdict")),
         (["lab/verdict"], ("lab/verdict",)),
     ],
 )
@@ -78,7 +79,7 @@ def top_level_packages(file: Path) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", PIPELINE)
 def test_a_stage_imports_the_code_that_dvc_yaml_lists_for_it(stage):
     """A folder on the list that the stage does not use would run it for nothing."""
     used = {file.relative_to(ROOT).as_posix() for file in reached({ROOT / f"{stage}.py"})}
@@ -97,7 +98,7 @@ def edit_docstring(file: Path) -> None:
 
 
 def test_docstrings_elsewhere_make_nothing_stale(repository: Repository):
-    scripts = {ROOT / f"{stage}.py" for stage in STAGES}
+    scripts = {ROOT / f"{stage}.py" for stage in PIPELINE}
     files = (python_files("lab") | {*ROOT.glob("*.py")}) - python_files(*MAKE_NUMBERS) - scripts
     assert ROOT / "lab/base/errors.py" in files
     for file in files:
@@ -110,6 +111,12 @@ def test_a_docstring_in_training_makes_every_training_stale(repository: Reposito
     edit_docstring(repository.folder / "lab/training/loop.py")
 
     assert repository.stale() == ["train@relu_8", "train@linear_4"]
+
+
+def test_another_score_makes_only_the_comparison_stale(repository: Repository):
+    edit_docstring(repository.folder / "task/metrics.py")
+
+    assert repository.stale() == ["compare"]
 
 
 def add_another_network(repository: Repository) -> Path:

@@ -20,7 +20,7 @@ def test_a_forced_run_writes_the_same_bytes(repository):
     repository.dvc("repro", "--force")
 
     assert repository.tracked() == before
-    assert len(before) == 10
+    assert len(before) == 11
 
 
 def test_editing_a_model_retrains_that_model_only(repository):
@@ -46,9 +46,11 @@ def test_adding_and_removing_a_model_is_an_edit_of_params_alone(repository):
     assert "tanh_4" not in (repository.folder / "metrics/metrics.csv").read_text()
 
 
-def test_another_split_does_not_fetch_again(repository):
-    repository.edit("validation_size: 50000", "validation_size: 50500")
+def test_another_split_leaves_what_was_fetched(repository):
+    fetched = repository.folder / "data/raw/tiny/fetched"
+    fetched.write_text("at some cost")
+    repository.edit("validation_size: 200", "validation_size: 250")
     output = repository.dvc("repro", "prepare")
 
-    assert "MNIST: 9,500 images to train, 50,500 to validate" in output
-    assert "fetching" not in output
+    assert "tiny: 750 examples to train, 250 to validate, 300 to test" in output
+    assert fetched.read_text() == "at some cost"

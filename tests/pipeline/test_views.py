@@ -20,6 +20,8 @@ def test_metrics_plots_and_dag_have_something_to_show(repository):
 
     assert "metrics/runs/relu_8.json" in metrics
     assert "test.accuracy.mean" in metrics
+    assert "test.relu_8.macro_f1.mean" in metrics
+    assert "sha256" not in metrics
     for name in ("metrics/curves/relu_8.csv", "metrics/confusion.csv", "confusion_matrix.png"):
         assert name in plots
     assert "train@linear_4" in repository.dvc("dag", "--md")

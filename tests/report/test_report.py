@@ -4,10 +4,28 @@ import sys
 from pathlib import Path
 
 import pytest
-from evidences import evidence, flips, made, model, shifted, side
+from evidences import (
+    OWN,
+    SCORES,
+    colour,
+    confused,
+    data,
+    evidence,
+    example,
+    flips,
+    made,
+    model,
+    row,
+    shifted,
+    side,
+    split,
+    text,
+    with_own,
+)
 from support import ROOT
 
 import report as script
+from lab.ci.posting import conclude
 from lab.evidence.schema import Evidence
 from lab.report import page
 from lab.report.document import Picture
@@ -24,6 +42,33 @@ def written(given: Evidence, notes: Notes | None = None, pictures: str | None = 
 
 def two_seeds():
     return model("relu_128", side(0.98, seeds=[0, 1]), side(0.97, seeds=[0, 1]))
+
+
+def of_kind(kind, names, *inputs):
+    """A comparison on data of some kind and classes."""
+    model = shifted(0.005, 0.0005)
+    for which, shift in (("candidate", 1), ("baseline", 0)):
+        counts = [[0] * len(names) for _ in names]
+        for label, counted in enumerate(counts):
+            counted[label] = 100 + shift * (label % 7)
+            counted[(label + 1) % len(names)] += 10 + (1 - shift) * label
+        model[which] |= confused(counts)
+    if len(names) > 100:
+        model["moved"] = [
+            {"actual": label, "predicted": label + 1, "baseline": 10 + label, "candidate": 10}
+            for label in range(40)
+        ]
+    described = data(kind=kind, names=names)
+    return made(
+        model,
+        class_names=names,
+        candidate_data=described,
+        baseline_data={**described, "train": split(53_900, "e", len(names))},
+        examples=[
+            example(index, label=0, before=1, after=0, given=given)
+            for index, given in enumerate(inputs)
+        ],
+    )
 
 
 def changed(given, **more):
@@ -56,21 +101,21 @@ CASES = {
     "identical": lambda: made(
         model("relu_128", side(), side()),
         changes=NOTHING,
-        images=[],
+        examples=[],
         flips=[{**flips(), "fixed": 0, "broken": 0, "still_wrong": 0}],
         stages=[{"name": "prepare", "state": "unchanged", "reasons": []}],
     ),
     "new_and_removed": lambda: made(
-        model("wide", side()), model("old", baseline=side(cost=False)), images=[], flips=[]
+        model("wide", side()), model("old", baseline=side(cost=False)), examples=[], flips=[]
     ),
     "renamed": lambda: made(model("wide", side(), side(), renamed_from="narrow")),
     "candidate_missing": lambda: made(
-        model("relu_128", None, side(), candidate_missing=LOST), images=[], flips=[]
+        model("relu_128", None, side(), candidate_missing=LOST), examples=[], flips=[]
     ),
     "no_baseline": lambda: changed(
         evidence(
             model("relu_128", side(cost=False), None, baseline_missing="it cannot be reproduced"),
-            images=[],
+            examples=[],
             flips=[],
             baseline_data=None,
         ),
@@ -105,12 +150,13 @@ CASES = {
     "other_split": lambda: made(
         shifted(0.005, 0.0005),
         baseline_data={**evidence()["baseline_data"], "train": {
-            "images": 54_000, "sha256": "e" * 64, "images_per_class": [5_401, 5_399, *[5_400] * 8],
+            "examples": 54_000, "sha256": "e" * 64,
+            "examples_per_class": [5_401, 5_399, *[5_400] * 8],
         }},
     ),
     "no_cost_no_flips": lambda: made(
         model("relu_128", side(0.98, cost=False), side(0.97, cost=False)),
-        images=[],
+        examples=[],
         flips=[flips(missing="the baseline's predictions are not in the DVC cache")],
     ),
     "uncommitted": lambda: changed(
@@ -119,10 +165,40 @@ CASES = {
                    "uncommitted_total": 2},
     ),
     "same_revision": lambda: changed(
-        evidence(model("relu_128", side(), side()), changes=NOTHING, images=[], flips=[]),
+        evidence(model("relu_128", side(), side()), changes=NOTHING, examples=[], flips=[]),
         candidate={"commit": "1" * 40},
     ),
-    "no_models": lambda: made(images=[], flips=[], stages=[], changes=NOTHING),
+    "texts": lambda: of_kind(
+        "text",
+        [f"card_payment_fee_charged? {number}" for number in range(77)],
+        text(),
+        text("| `a` | <b>@all</b> $x$ 我的卡还没有到"),
+    ),
+    "rows": lambda: of_kind("row", ["<=50K", ">50K"], row(), row(("größe", -0.00012, -2e6))),
+    "many_classes": lambda: of_kind(
+        "colour image", [f"Vögel/{number} (T-shirt)" for number in range(1_000)], colour()
+    ),
+    "other_class_names": lambda: made(
+        shifted(0.0001, 0.0005), baseline_data=data(names=[f"|{name}|" for name in "0123456789"])
+    ),
+    "other_number_of_classes": lambda: changed(
+        evidence(shifted(0.0001, 0.0005), examples=[], flips=[]),
+        baseline_data=data(names=["a", "b"], train="d"),
+    ),
+    "other_score": lambda: made(
+        with_own(shifted(0.005, 0.0005), shift=0.02), scores=[*SCORES, *OWN], metric="latency",
+        margin=0.01, scores_removed=["macro_f2"],
+    ),
+    "new_score": lambda: made(
+        with_own(shifted(0.005, 0.0005), baseline=False), scores=[*SCORES, *OWN],
+        metric="macro_f1",
+    ),
+    "other_classes": lambda: made(
+        model("relu_128", side(), {**side(), "confusion": None, "classes": [
+            {"actual": 1_000, "right": 990}] * 12}),
+        baseline_data=None, examples=[], flips=[],
+    ),
+    "no_models": lambda: made(examples=[], flips=[], stages=[], changes=NOTHING),
 }  # fmt: skip
 
 
@@ -147,6 +223,8 @@ FAILING = {
     "no_baseline",
     "stale",
     "other_test_set",
+    "other_score",
+    "other_classes",
     "no_models",
 }
 
@@ -161,6 +239,37 @@ def test_the_marker_comes_first_and_the_verdict_next():
 
     assert lines[0] == "<!-- fair-trial report -->"
     assert lines[2].startswith("▲ **Improved**: `relu_128` +0.50 pp (+0.46 to +0.54); equivalent: ")
+
+
+@pytest.mark.parametrize(
+    ("metric", "shift", "line"),
+    [
+        ("latency", -0.02, "▲ **Improved**: `relu_128` −0.02 ms (−0.02 to −0.02). Nothing is"),
+        ("latency", +0.02, "▼ **Regressed**: `relu_128` +0.02 ms (+0.02 to +0.02). Asked of you"),
+        ("perplexity", -0.02, "▲ **Improved**: `relu_128` −0.02 (−0.02 to −0.02). Nothing is"),
+        ("macro_f1", +0.02, "▲ **Improved**: `relu_128` +2.00 pp (+2.00 to +2.00). Nothing is"),
+        ("macro_f1", -0.02, "▼ **Regressed**: `relu_128` −2.00 pp (−2.00 to −2.00). Asked of"),
+    ],
+)
+def test_the_verdict_is_of_the_score_that_is_judged_in_its_own_direction(metric, shift, line):
+    given = made(with_own(shifted(0.0, 0.0), shift=shift), scores=[*SCORES, *OWN], metric=metric)
+
+    assert written(given).splitlines()[2].startswith(line)
+
+
+def test_another_yardstick_is_said_with_the_margins_in_their_units():
+    given = made(with_own(shifted(0.0, 0.0)), scores=[*SCORES, *OWN], metric="latency", margin=0.1)
+    text = written(given)
+
+    assert "- **The score that is judged changed**, from accuracy to `latency`; " in text
+    assert "- **The margin itself changed**, from 0.1 pp to 0.1 ms; verdicts use the " in text
+    gone = made(shifted(0.0, 0.0), baseline_metric="macro_f2")
+    assert "changed**, from `macro_f2` to accuracy; verdicts use the new one." in written(gone)
+
+
+def test_the_check_run_of_a_score_that_the_baseline_lacks_is_neutral():
+    assert conclude(judge(CASES["new_score"]()), None) == "neutral"
+    assert conclude(judge(CASES["improved"]()), None) == "success"
 
 
 def test_seeds_needed_grow_with_the_square_of_the_effect():

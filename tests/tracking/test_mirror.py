@@ -15,11 +15,10 @@ import mlflow
 import numpy as np
 import pytest
 import requests
-import torch
 from mlflow import MlflowClient
 from mlflow.entities import FileInfo, Run
-from safetensors.torch import save_file
 from servers import FAULTS, LATE, PASSWORD, USER, DagsHub, Proxy, mlflow_server
+from trained import write_layers
 
 import sync
 from lab.base.errors import LabError
@@ -279,19 +278,13 @@ def test_a_run_that_the_server_creates_late_leaves_no_second_copy(
 def test_the_model_on_the_server_predicts_like_the_local_one(
     store: Store, real: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
     build = tmp_path / "build"
-    build.mkdir()
-    save_file(network.state_dict(), build / "weights.safetensors")
-    description = {"inputs": 4, "hidden": [16], "activation": "relu", "classes": 10}
-    (build / "model.json").write_text(json.dumps(description))
+    inputs = write_layers(build)
     store.begin(1, run_dict("relu"), 1_000)
     store.model(1, str(build))
     store.end(1, "FINISHED", 2_000)
     root = store.ids(1)[0]
-    images = np.random.default_rng(0).integers(0, 256, (64, 4)).astype(np.uint8)
-    expected = mlflow.pyfunc.load_model(f"runs:/{root}/model").predict(images)
+    expected = mlflow.pyfunc.load_model(f"runs:/{root}/model").predict(inputs)
     assert len(set(expected)) > 1
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.url)  # MLflow put the local store there
     assert synced(store) == ""
@@ -307,7 +300,7 @@ def test_the_model_on_the_server_predicts_like_the_local_one(
     else:
         mlflow.set_tracking_uri(real)
         where = f"runs:/{copy.info.run_id}/model"
-    np.testing.assert_array_equal(mlflow.pyfunc.load_model(where).predict(images), expected)
+    np.testing.assert_array_equal(mlflow.pyfunc.load_model(where).predict(inputs), expected)
 
 
 def downloaded(client: MlflowClient, run: Run, folder: Path) -> str:

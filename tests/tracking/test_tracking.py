@@ -1,5 +1,4 @@
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -12,8 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
+from trained import write_layers
 
 from lab.base.errors import LabError
 from lab.base.machine import environment_tags
@@ -43,10 +41,7 @@ def rows(query: str) -> list[tuple[object, ...]]:
 
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
-    network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
-    save_file(network.state_dict(), tmp_path / "weights.safetensors")
-    description = {"inputs": 4, "hidden": [3], "activation": "relu", "classes": 2}
-    (tmp_path / "model.json").write_text(json.dumps(description))
+    write_layers(tmp_path)
     return tmp_path
 
 

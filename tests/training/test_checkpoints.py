@@ -8,22 +8,21 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from made_data import images, prepared
 from support import is_one_line
 
 from lab.base.params import CompareParams, DatasetParams, Params
-from lab.data.description import describe
-from lab.data.splits import Prepared
 from lab.training import checkpoints
 from lab.training.checkpoints import Checkpoints
 from lab.training.loop import train_model
 from lab.training.outcome import Epoch, Trained
-from tests.training.test_training import MODEL, TRAIN, assert_same, images
+from tests.training.test_training import MODEL, TRAIN, assert_same
 
 CPU = torch.device("cpu")
-DATA = Prepared(train=images(300, 0), validation=images(100, 1), test=images(50, 2))
-DESCRIBED = describe("MNIST", 0, DATA)
+DATA = prepared(images(300, 0), images(100, 1), images(50, 2))
+DESCRIBED = DATA.description
 PARAMS = Params(
-    dataset=DatasetParams(name="MNIST", validation_size=100, split_seed=0),
+    dataset=DatasetParams(name="made", validation_size=100, split_seed=0),
     train=TRAIN.model_copy(update={"epochs": 3}),
     models={"relu_16": MODEL},
     compare=CompareParams(margin=0.001),
@@ -56,6 +55,7 @@ def train(
         seen.append(epoch)
 
     trained = train_model(
+        "relu_16",
         tree.models["relu_16"],
         tree.train,
         DATA,

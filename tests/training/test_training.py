@@ -4,16 +4,18 @@ import threading
 import numpy as np
 import pytest
 import torch
+from made_data import CLASSES, PIXELS, images, prepared
 from support import PATIENCE_SECONDS
 
 from lab.base.params import ModelParams, TrainParams
-from lab.data.splits import Prepared, Split
+from lab.data.prepared import Prepared
+from lab.data.splits import Split
 from lab.training.batches import batches
 from lab.training.device import DTYPES, choose_precision
 from lab.training.loop import train_model, train_stack
 from lab.training.optimizer import decay
 from lab.training.outcome import Trained
-from lab.training.stacks import image_steps, stacks
+from lab.training.stacks import example_steps, stacks
 
 CPU = torch.device("cpu")
 MODEL = ModelParams(
@@ -31,25 +33,17 @@ TRAIN = TrainParams(
 )
 
 
-def images(count: int, seed: int) -> Split:
-    """Images whose class shows as a bright row, under noise: easy, but not trivial."""
-    random = np.random.default_rng(seed)
-    labels = random.integers(0, 10, count).astype(np.uint8)
-    pixels = random.integers(0, 100, (count, 28, 28)).astype(np.uint8)
-    pixels[np.arange(count), labels * 2] += 100
-    return Split(pixels, labels)
-
-
 @pytest.fixture(scope="module")
 def data() -> Prepared:
-    return Prepared(train=images(600, 0), validation=images(200, 1), test=images(100, 2))
+    return prepared(images(600, 0), images(200, 1), images(100, 2))
 
 
 def train(data, model=MODEL, *, workers=2, on_epoch=lambda epoch: None, **changes) -> Trained:
     settings = TRAIN.model_copy(update=changes)
     return train_model(
-        model, settings, data, on_epoch, device=CPU, precision=settings.precision, workers=workers
-    )
+        "made", model, settings, data, on_epoch,
+        device=CPU, precision=settings.precision, workers=workers,
+    )  # fmt: skip
 
 
 def assert_same(one: Trained, other: Trained) -> None:
@@ -80,7 +74,7 @@ def test_denormal_numbers_are_zero_while_training_and_not_after(data):
     while_training = []
     train(data, on_epoch=lambda epoch: while_training.append(doubled()))
     # In this thread, which goes on after it.
-    train_stack(MODEL, TRAIN, (0,), data, lambda epoch: None, device=CPU, precision="float32")
+    train_stack("made", MODEL, TRAIN, (0,), data, lambda _: None, device=CPU, precision="float32")
 
     assert set(while_training) == {0.0}
     assert doubled() > 0
@@ -104,7 +98,9 @@ def reference(
 ) -> torch.nn.Sequential:
     """One seed trained with torch.nn and torch.optim as a tutorial would, same draws."""
     generator = torch.Generator().manual_seed(seed)
-    plain = torch.nn.Sequential(torch.nn.Linear(784, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
+    plain = torch.nn.Sequential(
+        torch.nn.Linear(PIXELS, 16), torch.nn.ReLU(), torch.nn.Linear(16, CLASSES)
+    )
     with torch.no_grad():
         for layer in (plain[0], plain[2]):
             bound = layer.in_features**-0.5
@@ -118,17 +114,17 @@ def reference(
         "sgd": lambda p: torch.optim.SGD(p, rate, momentum=0.9, weight_decay=decay_),
     }
     optimizer = kinds[model.optimizer](plain.parameters())
-    images = torch.tensor(data.train.images).flatten(1).float() / 255
+    pixels = torch.tensor(data.train.inputs).flatten(1).float() / 255
     labels = torch.tensor(data.train.labels).long()
-    total = TRAIN.epochs * len(range(0, len(images), TRAIN.batch_size))
+    total = TRAIN.epochs * len(range(0, len(pixels), TRAIN.batch_size))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: decay(model.schedule, step / total)
     )
     for _ in range(TRAIN.epochs):
-        for chosen in torch.randperm(len(images), generator=generator).split(TRAIN.batch_size):
+        for chosen in torch.randperm(len(pixels), generator=generator).split(TRAIN.batch_size):
             optimizer.zero_grad()
             with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-                logits = plain(images[chosen])
+                logits = plain(pixels[chosen])
             torch.nn.functional.cross_entropy(logits.float(), labels[chosen]).backward()
             optimizer.step()
             schedule.step()
@@ -242,7 +238,7 @@ def test_dropout_is_the_same_on_every_run_and_changes_the_result(data):
 def test_the_last_partial_batch_is_trained_on(data):
     small = dataclasses.replace(data, train=images(33, 0))
     dropped = dataclasses.replace(
-        data, train=Split(*(a[:32] for a in (small.train.images, small.train.labels)))
+        data, train=Split(*(a[:32] for a in (small.train.inputs, small.train.labels)))
     )
 
     assert not np.array_equal(train(small).weights["0.bias"], train(dropped).weights["0.bias"])
@@ -254,7 +250,7 @@ def test_a_batch_larger_than_the_data_is_one_step(data):
 
 def test_evaluation_agrees_with_numbers_worked_out_in_numpy(data):
     trained = train(data)
-    hidden = data.test.images.reshape(100, 784).astype(np.float64) / 255
+    hidden = data.test.inputs.reshape(100, PIXELS).astype(np.float64) / 255
     for index in range(4):
         w = {key: value[index].astype(np.float64) for key, value in trained.weights.items()}
         scores = np.maximum(hidden @ w["0.weight"].T + w["0.bias"], 0) @ w["2.weight"].T
@@ -302,9 +298,6 @@ def test_evaluation_batches_do_not_matter(data, monkeypatch):
     np.testing.assert_array_equal(train(data).test.predictions_SN, whole.test.predictions_SN)
 
 
-def test_counting():
-    class OneSplit:
-        train = images(10, 0)
-
+def test_counting(data):
     assert stacks(TRAIN) == [(0, 1), (2, 3)]
-    assert image_steps(TRAIN, OneSplit()) == 4 * 2 * 10
+    assert example_steps(train(data), data) == 4 * 2 * 600

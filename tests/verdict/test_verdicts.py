@@ -59,6 +59,29 @@ def test_each_verdict(shift, sd, expected):
     assert only(0.97 + shift + sd * WOBBLE, np.full(10, 0.97)).verdict == expected
 
 
+def test_of_a_loss_less_is_better_and_the_difference_stays_what_it_is():
+    smaller = sample(0.3 - 0.01 + 0.0005 * WOBBLE), sample(np.full(10, 0.3))
+    found, back = (
+        findings([pair], MARGIN, higher_is_better=False)[0] for pair in (smaller, smaller[::-1])
+    )
+
+    assert found.verdict == Verdict.IMPROVED
+    assert found.difference.estimate == pytest.approx(-0.01)
+    assert back.verdict == Verdict.REGRESSED
+    assert back.difference.estimate == pytest.approx(0.01)
+
+
+@given(same_length_pairs)
+def test_the_direction_turns_improved_and_regressed_around_and_nothing_else(pair):
+    pairs = [(sample(pair[0]), sample(pair[1]))]
+    more, less = (findings(pairs, MARGIN, higher_is_better=better)[0] for better in (True, False))
+
+    assert less.difference == more.difference
+    assert less.p_holm == more.p_holm
+    opposite = {Verdict.IMPROVED: Verdict.REGRESSED, Verdict.REGRESSED: Verdict.IMPROVED}
+    assert less.verdict == opposite.get(more.verdict, more.verdict)
+
+
 def test_fewer_than_three_seeds_get_no_interval_and_no_verdict():
     finding = only([0.99, 0.98], [0.90, 0.91])
 

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import is_one_line, tree
 
 from lab.base.errors import SourceError, shortened
-from lab.data import idx, sources, splits
-from lab.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from task.data import idx, sources
+from task.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from tests.support import is_one_line, tree
 
 FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
@@ -698,5 +698,5 @@ def test_every_data_set_has_four_files_and_ten_class_names(
     assert set(sources.CHECKSUMS) == set(idx.CLASS_NAMES)
     for name, table in sources.CHECKSUMS.items():
         assert [file.removesuffix(".gz") for file in table] == list(FILES)
-        assert len(idx.CLASS_NAMES[name]) == splits.CLASSES
+        assert len(idx.CLASS_NAMES[name]) == 10
         assert all(len(bytes.fromhex(checksum)) == 32 for checksum in table.values())

@@ -1,12 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import idx_bytes
 
 from lab.base.errors import DataError
-from lab.data import idx
-from lab.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from lab.base.params import DatasetParams
+from lab.data.datasets import load_dataset
+from task.data import idx, sources
+from task.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from tests.task.idx_files import idx_bytes
 
 
 @given(
@@ -45,18 +49,26 @@ def test_a_wrong_idx_file_is_refused(content: bytes, rule: str) -> None:
 @pytest.mark.parametrize(
     ("images", "labels", "rule"),
     [
-        ((3, 28, 27), [0, 1, 2], r"uint8 \[N, 28, 28\]; got uint8 \[3, 28, 27\]"),
-        ((0, 28, 28), [], r"got uint8 \[0, 28, 28\]"),
-        ((3, 28, 28), [0, 1], r"uint8 \[3\], one for each image; got uint8 \[2\]"),
+        ((3, 28, 27), [0, 1, 2], r"images must be \[N, 28, 28\]; got \[3, 28, 27\]"),
+        ((0, 28, 28), [], r"at least one number each; got \[0, 28, 28\]"),
+        ((3, 28, 28), [0, 1], r"numbers \[3\], one for each example; got uint8 \[2\]"),
         ((3, 28, 28), [0, 1, 10], "labels must be 0 to 9; got 10"),
     ],
 )
 def test_files_that_do_not_fit_each_other_are_refused(
-    images: tuple[int, ...], labels: list[int], rule: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    images: tuple[int, ...],
+    labels: list[int],
+    rule: str,
 ) -> None:
     files = {
         TRAIN_IMAGES: idx_bytes(np.zeros(images, np.uint8)),
         TRAIN_LABELS: idx_bytes(np.array(labels, np.uint8)),
     }
+    files |= {TEST_IMAGES: files[TRAIN_IMAGES], TEST_LABELS: files[TRAIN_LABELS]}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "fetch", lambda *_: files)
+    settings = DatasetParams(name="MNIST", validation_size=1, split_seed=0)
     with pytest.raises(DataError, match=rule):
-        idx.read({**files, TEST_IMAGES: files[TRAIN_IMAGES], TEST_LABELS: files[TRAIN_LABELS]})
+        load_dataset(settings, print)

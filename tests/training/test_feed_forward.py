@@ -1,13 +1,14 @@
+import inspect
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from torch import Generator
 
-from lab.base import params
-from lab.base.params import ModelParams
-from task.networks.feed_forward import ACTIVATIONS, Network
+from lab.data.examples import Scaling
+from lab.training.feed_forward import ACTIVATIONS, FeedForward
 
 ACTIVATION_MODULES = {
     "linear": torch.nn.Identity,
@@ -17,48 +18,50 @@ ACTIVATION_MODULES = {
 }
 
 
-def model(**changes) -> ModelParams:
-    defaults = {
-        "network": "feed_forward",
-        "hidden": [6, 5],
-        "activation": "relu",
-        "dropout": 0.0,
-        "optimizer": "adam",
-        "learning_rate": 0.01,
-        "schedule": "linear",
-        "weight_decay": 0.0,
-    }
-    return ModelParams(**{**defaults, **changes})
+INPUT_SHAPE, CLASSES = (3, 4), 4
+BYTES = Scaling(shift=[0.0], scale=[255.0])
 
 
-def network(settings: ModelParams, seeds=(3, 1, 4)) -> Network:
-    return Network.initialised(settings, 12, 4, [Generator().manual_seed(seed) for seed in seeds])
+def network(
+    seeds=(3, 1, 4), *, input_shape=INPUT_SHAPE, classes=CLASSES, scaling=BYTES, **arguments
+) -> FeedForward:
+    return FeedForward.initialised(
+        [Generator().manual_seed(seed) for seed in seeds],
+        input_shape,
+        classes,
+        None,
+        scaling,
+        **{"hidden": [6, 5], "activation": "relu", "dropout": 0.0, **arguments},
+    )
 
 
 def images() -> torch.Tensor:
-    return torch.randint(256, (3, 7, 12), dtype=torch.uint8, generator=Generator().manual_seed(0))
+    """Of three seeds seven each."""
+    return torch.randint(
+        256, (3, 7, *INPUT_SHAPE), dtype=torch.uint8, generator=Generator().manual_seed(0)
+    )
 
 
-def torch_network(settings: ModelParams, stack: Network, index: int) -> torch.nn.Sequential:
+def torch_network(stack: FeedForward, index: int) -> torch.nn.Sequential:
     """The reference: one seed's weights in plain torch.nn."""
-    modules: list[torch.nn.Module] = []
-    for fan_in, fan_out in itertools.pairwise([12, *settings.hidden, 4]):
-        modules += [torch.nn.Linear(fan_in, fan_out), ACTIVATION_MODULES[settings.activation]()]
-    plain = torch.nn.Sequential(*modules[:-1])
+    hidden = [layer.weight_SDH.shape[2] for layer in stack.layers[:-1]]
+    modules: list[torch.nn.Module] = [torch.nn.Flatten()]
+    for fan_in, fan_out in itertools.pairwise([12, *hidden, CLASSES]):
+        modules += [torch.nn.Linear(fan_in, fan_out), ACTIVATION_MODULES[stack.activation]()]
+    plain = torch.nn.Sequential(*modules[1:-1])
     weights = {key: torch.from_numpy(value[index]) for key, value in stack.weights().items()}
     plain.load_state_dict(weights, strict=True)
-    return plain
+    return torch.nn.Sequential(modules[0], plain)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [[], [6], [6, 5]])
 def test_each_seed_computes_what_torch_nn_computes(activation, hidden):
-    settings = model(activation=activation, hidden=hidden)
-    stack = network(settings)
+    stack = network(activation=activation, hidden=hidden)
     pixels = images()
 
     for index in range(3):
-        expected = torch_network(settings, stack, index)(pixels[index] / 255)
+        expected = torch_network(stack, index)(pixels[index] / 255)
         torch.testing.assert_close(stack.logits(pixels)[index], expected)
 
 
@@ -66,40 +69,39 @@ def test_each_seed_computes_what_torch_nn_computes(activation, hidden):
 @pytest.mark.parametrize("has_onednn", [True, False])
 def test_images_that_all_seeds_share_need_no_axis_for_them(monkeypatch, hidden, has_onednn):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: has_onednn)
-    stack, pixels = network(model(hidden=hidden)), images()[0]
+    stack, pixels = network(hidden=hidden), images()[0]
 
-    torch.testing.assert_close(stack.logits(pixels), stack.logits(pixels.expand(3, -1, -1)))
+    torch.testing.assert_close(stack.logits(pixels), stack.logits(pixels.expand(3, *pixels.shape)))
 
 
 def test_each_seeds_gradient_is_that_of_torch_nn_alone():
-    settings = model()
-    stack = network(settings).to(torch.device("cpu"))
+    stack = network().to(torch.device("cpu"))
     pixels = images()
     stack.logits(pixels).square().mean(dim=(1, 2)).sum().backward()
 
     for index in range(3):
-        plain = torch_network(settings, stack, index)
+        plain = torch_network(stack, index)
         plain(pixels[index] / 255).square().mean().backward()
         gradient = stack.layers[1].weight_SDH.grad
         assert gradient is not None
-        torch.testing.assert_close(gradient[index].T, plain[2].weight.grad)
+        torch.testing.assert_close(gradient[index].T, plain[1][2].weight.grad)
 
 
-def test_every_activation_of_params_is_known_here():
-    choices = params.ModelParams.model_fields["activation"].annotation.__args__
+def test_every_activation_of_the_signature_is_known():
+    choices = inspect.signature(FeedForward.initialised).parameters["activation"].annotation
 
-    assert set(choices) == set(ACTIVATIONS)
+    assert set(get_args(choices)) == set(ACTIVATIONS)
 
 
 def test_a_seeds_start_does_not_depend_on_its_neighbours():
-    alone, among = network(model(), seeds=[4]).weights(), network(model()).weights()
+    alone, among = network(seeds=[4]).weights(), network().weights()
 
     for name, value in alone.items():
         np.testing.assert_array_equal(value[0], among[name][2])
 
 
 def test_the_start_is_uniform_with_the_bound_of_torch_nn_linear():
-    wide = Network.initialised(model(hidden=[400]), 784, 10, [Generator().manual_seed(0)])
+    wide = network(seeds=[0], hidden=[400], input_shape=(28, 28), classes=10)
     weight = wide.layers[0].weight_SDH
 
     assert weight.abs().max() == pytest.approx(1 / 28, rel=1e-3)
@@ -108,13 +110,11 @@ def test_the_start_is_uniform_with_the_bound_of_torch_nn_linear():
 
 
 def test_parameters_are_counted_per_seed():
-    assert network(model()).parameter_count() == (12 * 6 + 6) + (6 * 5 + 5) + (5 * 4 + 4)
+    assert network().parameter_count() == (12 * 6 + 6) + (6 * 5 + 5) + (5 * 4 + 4)
 
 
 def test_dropout_drops_its_share_keeps_the_mean_and_differs_between_seeds():
-    wide = Network.initialised(
-        model(hidden=[2000], dropout=0.25), 1, 1, [Generator().manual_seed(seed) for seed in (0, 1)]
-    )
+    wide = network(seeds=(0, 1), hidden=[2000], dropout=0.25, input_shape=(1,), classes=1)
     values = torch.ones(2, 50, 2000)
     dropped = values * wide._mask(values, [Generator().manual_seed(seed) for seed in (0, 1)])
 
@@ -126,6 +126,4 @@ def test_dropout_drops_its_share_keeps_the_mean_and_differs_between_seeds():
 def test_dropout_does_nothing_in_evaluation():
     pixels = images()
 
-    torch.testing.assert_close(
-        network(model(dropout=0.5)).logits(pixels), network(model()).logits(pixels)
-    )
+    torch.testing.assert_close(network(dropout=0.5).logits(pixels), network().logits(pixels))

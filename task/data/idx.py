@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.base.errors import DataError
-from lab.data.splits import Split, require_images, require_labels
+from lab.data.examples import Examples
+
+IMAGE_SIDE = 28  # pixels
 
 # Class names as the data sets' own pages give them (KMNIST: the romanised hiragana).
 CLASS_NAMES = {
@@ -31,9 +33,10 @@ TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
 TEST_IMAGES = "t10k-images-idx3-ubyte"
 TEST_LABELS = "t10k-labels-idx1-ubyte"
+REMEDY = "remove the file, then run `dvc repro prepare`"
 
 
-def read(files: dict[str, bytes]) -> tuple[Split, Split]:
+def read(files: dict[str, bytes]) -> tuple[Examples, Examples]:
     """The official training and test examples.
 
     Args:
@@ -42,15 +45,18 @@ def read(files: dict[str, bytes]) -> tuple[Split, Split]:
     Raises:
         DataError: A file is not what its name says.
     """
-    return _split(files, TRAIN_IMAGES, TRAIN_LABELS), _split(files, TEST_IMAGES, TEST_LABELS)
+    return _examples(files, TRAIN_IMAGES, TRAIN_LABELS), _examples(files, TEST_IMAGES, TEST_LABELS)
 
 
-def _split(files: dict[str, bytes], images_file: str, labels_file: str) -> Split:
+def _examples(files: dict[str, bytes], images_file: str, labels_file: str) -> Examples:
     images = parse_idx(files[images_file], images_file, dimensions=3)
     labels = parse_idx(files[labels_file], labels_file, dimensions=1)
-    require_images(images_file, images)
-    require_labels(labels_file, labels, len(images))
-    return Split(images, labels)
+    if images.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
+        raise DataError(
+            f"{images_file}: images must be [N, {IMAGE_SIDE}, {IMAGE_SIDE}]; "
+            f"got {list(images.shape)}; {REMEDY}"
+        )
+    return Examples(images, labels)
 
 
 def parse_idx(content: bytes, where: str, dimensions: int) -> NDArray[np.uint8]:
@@ -74,20 +80,19 @@ def parse_idx(content: bytes, where: str, dimensions: int) -> NDArray[np.uint8]:
     >>> parse_idx(header + bytes([7, 9]), "labels", dimensions=1)
     array([7, 9], dtype=uint8)
     """
-    advice = "remove the file, then run `dvc repro prepare`"
     header = struct.Struct(f">I{dimensions}I")
     if len(content) < header.size:
-        raise DataError(f"{where}: no IDX header; got {len(content)} bytes; {advice}")
+        raise DataError(f"{where}: no IDX header; got {len(content)} bytes; {REMEDY}")
     magic, *shape = header.unpack_from(content)
     if magic != 0x0800 + dimensions:
         raise DataError(
             f"{where}: the magic number must be 0x{0x0800 + dimensions:08x}; "
-            f"got 0x{magic:08x}; {advice}"
+            f"got 0x{magic:08x}; {REMEDY}"
         )
     expected = header.size + math.prod(shape)
     if len(content) != expected:
         raise DataError(
             f"{where}: shape {tuple(shape)} needs {expected:,} bytes; "
-            f"got {len(content):,}; {advice}"
+            f"got {len(content):,}; {REMEDY}"
         )
     return np.frombuffer(content, np.uint8, offset=header.size).reshape(shape)

@@ -1,7 +1,6 @@
 """Where the images come from, and how they are verified before anything uses them.
 
-A data set is four IDX files: 60,000 training and 10,000 test images and their labels. Only stage
-`prepare` imports this module, so a change of the download retrains nothing.
+A data set is four IDX files: 60,000 training and 10,000 test images and their labels.
 """
 
 import contextlib
@@ -19,9 +18,7 @@ from typing import NamedTuple
 
 from lab.base import files
 from lab.base.errors import DataError, SourceError, shortened
-from lab.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
-
-RAW = Path("data/raw")
+from task.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 
 # SHA-256 of every file. A key names the exact file whose checksum is known, gzipped or not, and
 # that is the file kept in data/raw/<data set>/.
