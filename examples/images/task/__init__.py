@@ -1,0 +1,1 @@
+"""What is learned: kinds of images. The code that a fork changes."""
