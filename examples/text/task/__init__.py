@@ -1,0 +1,1 @@
+"""What is learned: the code that a fork changes."""

@@ -1,0 +1,1 @@
+"""What several networks share, and `augmentations`: an edit here trains every model anew."""

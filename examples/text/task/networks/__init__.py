@@ -1,0 +1,1 @@
+"""Networks, one a file: `models.MODEL.network` in params.yaml names the file of its own."""
