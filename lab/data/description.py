@@ -17,7 +17,7 @@ from lab.base.errors import DataError
 from lab.base.records import Record, first_problem
 from lab.data.examples import FEWEST_CLASSES, MOST_CLASSES, Dataset, InputDtype, Kind, Scaling
 from lab.data.scaling import rows_at_once
-from lab.data.splits import REPREPARE, Part
+from lab.data.splits import REPREPARE, Part, label_dtype
 
 DESCRIPTION = Path("metrics/dataset.json")
 MAX_DESCRIPTION_BYTES = 2**23
@@ -82,8 +82,7 @@ def describe(
 
 
 def _describe_part(part: Part, classes: int) -> SplitDescription:
-    dtype = np.uint8 if classes <= 256 else np.uint16
-    labels = part.examples.labels[part.rows].astype(dtype)
+    labels = part.examples.labels[part.rows].astype(label_dtype(classes))
     return SplitDescription(
         examples=len(labels),
         sha256=checksum(part.examples.inputs, part.rows, labels),

@@ -13,7 +13,7 @@ from lab.base import files
 from lab.base.errors import DataError, shortened
 from lab.data.description import DESCRIPTION, Description, checksum, read_description
 from lab.data.scaling import rows_at_once
-from lab.data.splits import REPREPARE, SPLITS, Part, Split, require_labels
+from lab.data.splits import REPREPARE, SPLITS, Part, Split, label_dtype, require_labels
 
 PREPARED = Path("data/prepared")
 REMAKE = "run `dvc repro --force prepare`"
@@ -40,7 +40,7 @@ def save_prepared(parts: Mapping[str, Part], classes: int, folder: Path) -> None
     Raises:
         OSError: The folder cannot be written, or the disk is full.
     """
-    label_dtype = np.uint8 if classes <= 256 else np.uint16
+    dtype = label_dtype(classes)
     arrays = [(parts[name], what) for what in ("inputs", "labels") for name in SPLITS]
     names = [f"{name}_{what}.npy" for what in ("inputs", "labels") for name in SPLITS]
     texts = parts["test"].examples.texts
@@ -48,9 +48,7 @@ def save_prepared(parts: Mapping[str, Part], classes: int, folder: Path) -> None
     with files.naming(folder), files.replacing_all(paths) as temporaries:
         for temporary, (part, what) in zip(temporaries, arrays, strict=False):
             array = getattr(part.examples, what)
-            _write_npy(
-                temporary, array, part.rows, label_dtype if what == "labels" else array.dtype
-            )
+            _write_npy(temporary, array, part.rows, dtype if what == "labels" else array.dtype)
         if texts is not None:
             shown = [str(texts[row]) for row in parts["test"].rows]
             temporaries[-1].write_text(json.dumps(shown), encoding="utf-8")

@@ -180,6 +180,11 @@ def shares(counts: NDArray[np.intp], size: int) -> list[int]:
     return [int(share) for share in shares]
 
 
+def label_dtype(classes: int) -> type[np.uint8] | type[np.uint16]:
+    """The smallest type that holds the labels of so many classes."""
+    return np.uint8 if classes <= 256 else np.uint16
+
+
 def require_labels(where: str, labels: NDArray[Any], count: int, classes: int) -> None:
     """Checks type, number and range; `where` names the file.
 
