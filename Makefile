@@ -3,6 +3,7 @@ PYTHON ?= python3
 # `make repro TORCH=cpu` installs PyTorch's CPU wheels (200 MB) instead of the CUDA build (3 GB);
 # TORCH=none installs only what a report is rendered with.
 TORCH ?=
+override TORCH := $(strip $(TORCH))
 RENDERING := matplotlib|numpy|pillow|pydantic|requests|ruamel-yaml|scipy
 export BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -13,11 +14,11 @@ READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
 .PHONY: actionlint audit help repro report example test test-slow test-all ui sync test-servers test-faults \
-  test-inputs coverage cluster text test-cluster bench check format requirements upgrade clean setup \
-  dagshub restore pull push pull-request trim merged verify
+  test-inputs test-pull-requests coverage cluster text test-cluster bench check format requirements upgrade clean setup \
+  dagshub restore pull push pull-request failed lost machine trim merge verify
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@python -m lab.data.datasets
@@ -45,10 +46,8 @@ ui: $(READY)  ## open the MLflow UI on the recorded runs (port 5000, or UI_PORT=
 sync: $(READY)  ## send recorded runs to the MLflow server or DagsHub repository that is configured
 	@python sync.py
 
-merged: $(READY)  ## after `git merge`: run what both branches changed, in place of conflicts in results
-	@git checkout --quiet HEAD -- dvc.lock metrics
-	@$(MAKE) --no-print-directory repro
-	@git add dvc.lock metrics
+merge: $(READY)  ## merge a branch (WITH=, default: origin's default branch), and rerun what both changed
+	@python -m lab.base.merging "$(WITH)" "$(MAKE)"
 
 verify: $(READY)  ## rebuild the results from nothing; fail when a byte is not what its causes make
 	@python -m lab.ci.verify
@@ -69,8 +68,17 @@ push: $(READY)  ## send recorded runs, and DVC's data to DagsHub, if a token is 
 	@python sync.py --if-configured || echo "the next run sends what is left"
 	@python -m lab.base.remote push
 
-pull-request: $(READY)  ## a step of a pull request's report (STEP=collect, page, post or offer)
+pull-request: $(READY)  ## a step of a pull request's report (STEP=)
 	@python pull_request.py "$(STEP)"
+
+failed:  ## the step of a run that failed: say why; what failed may be the set-up
+	@$(PYTHON) -m lab.ci.failing
+
+lost:  ## the step of a report that failed: say so on the check; what failed may be the set-up
+	@$(PYTHON) -m lab.ci.lost
+
+machine:  ## the machine that RUNS_ON names, before anything is set up
+	@$(PYTHON) -m lab.ci.settings
 
 trim: $(READY)  ## forget what the last 20 commits do not need of DVC's cache
 	@dvc gc --quiet --force --workspace --rev HEAD --num 20
@@ -89,6 +97,9 @@ test-faults: $(READY)  ## kill, fill, cut and corrupt, hundreds of times (an hou
 
 test-inputs: $(READY)  ## tests of hostile files in full: 10,000 params.yaml, 3,000 of each other kind
 	@INPUT_CASES=10000 python -m pytest -q -rP -n auto --dist=worksteal $(wildcard tests/test_inputs.py tests/*/test_inputs.py)
+
+test-pull-requests: $(READY)  ## try what becomes of pull requests: real git, workflows and pipelines (minutes)
+	@python -m pytest -q -n auto -m "slow or not slow" tests/pull_requests
 
 coverage: $(READY)  ## measure how much of the code the tests run, branches counted
 	@python -m pytest -q -n auto -m "not cluster" --cov --cov-report=term-missing:skip-covered

@@ -45,11 +45,17 @@ def main() -> None:
         sys.exit(EXIT_GATE)
 
 
-def collect(base: str, output: Path) -> Evidence:
-    """Writes report.json: what was measured on both sides."""
+def collect(base: str, output: Path, branch: str = "") -> Evidence:
+    """Writes report.json: what was measured on both sides.
+
+    Args:
+        base: the baseline revision; empty takes the merge-base with `branch`.
+        output: the folder to write to.
+        branch: such as `origin/release`; empty takes the default branch.
+    """
     from lab.evidence import collection  # render must not need what this needs
 
-    found = collection.collect(Path(), base or None, _progress)
+    found = collection.collect(Path(), base or None, _progress, branch or None)
     write_json(output / "report.json", found.model_dump())
     return found
 
@@ -87,7 +93,7 @@ def _arguments() -> argparse.Namespace:
         metavar="REVISION",
         help="the baseline; default: the merge-base with the default branch",
     )
-    option("--gate", action="store_true", help="exit 1 on regressed, missing or stale results")
+    option("--gate", action="store_true", help="exit 1 unless the check passes")
     option(
         "--pictures-url",
         metavar="URL",

@@ -71,6 +71,7 @@ def model(name="relu_128", candidate=None, baseline=None, **more) -> dict[str, A
         "renamed_from": None,
         "candidate": candidate,
         "baseline": baseline,
+        "committed": None,
         "candidate_missing": None,
         "baseline_missing": None,
         "stale": [],
@@ -182,7 +183,7 @@ def evidence(*models, **more) -> dict[str, Any]:
     """A whole report.json; keywords replace its fields."""
     baseline, candidate = COMMITS
     return {
-        "schema_version": 3,
+        "schema_version": 4,
         "scores": SCORES,
         "scores_missing": None,
         "scores_removed": [],
@@ -196,16 +197,18 @@ def evidence(*models, **more) -> dict[str, Any]:
             "uncommitted": [],
             "uncommitted_total": 0,
             "committed_stale": [],
+            "inherited_stale": [],
             "machine": "A processor, 2 cores",
             "packages": [{"key": "torch", "baseline": "2.15.0", "candidate": "2.15.0+cpu"}],
         },
         "baseline": {
             "commit": baseline,
             "named": None,
-            "default_branch": "origin/main",
+            "branch": "main",
             "behind": 3,
             "origin": "committed",
             "reasons": [],
+            "models": [each["renamed_from"] or each["name"] for each in models if each["baseline"]],
         },
         "candidate_data": data(),
         "baseline_data": data(),

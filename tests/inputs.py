@@ -527,7 +527,7 @@ def make_artifact(chance: Chance) -> None:
 
 
 def read_artifact() -> None:
-    evidence_file.parse(artifact.json_member(Path("report.zip").read_bytes()), "report.json")
+    evidence_file.parse(artifact.json_member(Path("report.zip").read_bytes())[1], "report.json")
 
 
 KINDS: dict[str, tuple[Callable[[Chance], None], Callable[[], None]]] = {

@@ -64,7 +64,7 @@ def folder(tmp_path) -> Path:
         (EVENT, {"GITHUB_EVENT_PATH": "/dev/zero"}, "must be a plain file"),
         (EVENT, {"GITHUB_EVENT_PATH": "open.json"}, "not the JSON of an event"),
         (EVENT, {"GITHUB_EVENT_PATH": "deep.json"}, "not the JSON of an event"),
-        (EVENT, {"GITHUB_EVENT_PATH": "number.json"}, "pull_request.top level"),
+        (EVENT, {"GITHUB_EVENT_PATH": "number.json"}, "pull_request.base.ref: must be there"),
         (EVENT, {"GITHUB_EVENT_PATH": "options.json"}, "pull_request.base.sha"),
         (["lab.tracking.ui", BYTES], {}, "takes no argument"),
         (["lab.tracking.ui"], {"UI_PORT": "9" * 5_000}, "a port is a number"),

@@ -11,9 +11,11 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ruamel.yaml import YAML
 
 from lab.base.errors import LabError, shortened
 from lab.base.script import run_script
@@ -60,16 +62,31 @@ class Cache:
 
     def file(self, folder_hash: str, name: str) -> Path | None:
         """A file of a folder that DVC keeps by this hash; None when the cache lacks it."""
+        try:
+            return self._path(self._entries(folder_hash)[name])
+        except Exception:  # a damaged cache: DVC raises what the damage leads it to
+            return None
+
+    def holds(self, recorded: str) -> bool:
+        """Whether all of a file or folder that DVC keeps by this hash is there."""
+        try:
+            hashes = [recorded]
+            if recorded.endswith(".dir"):
+                hashes = [*self._entries(recorded).values()]
+            return all(self._path(each) for each in hashes)
+        except Exception:  # as above
+            return False
+
+    def _entries(self, folder_hash: str) -> dict[str, str]:
         from dvc_data.hashfile.hash_info import HashInfo
         from dvc_data.hashfile.tree import Tree
 
-        try:
-            tree = Tree.load(self._objects, HashInfo("md5", folder_hash))
-            found = {"/".join(key): entry.value for key, _, entry in tree}[name]
-            path = Path(self._objects.oid_to_path(found))
-            return path if MD5.fullmatch(found) and path.is_file() else None
-        except Exception:  # a damaged cache: DVC raises what the damage leads it to
-            return None
+        tree = Tree.load(self._objects, HashInfo("md5", folder_hash))
+        return {"/".join(key): entry.value for key, _, entry in tree}
+
+    def _path(self, file_hash: str) -> Path | None:
+        path = Path(self._objects.oid_to_path(file_hash))
+        return path if MD5.fullmatch(file_hash) and path.is_file() else None
 
 
 def share_cache(cache: Path, project: Path) -> None:
@@ -81,6 +98,22 @@ def share_cache(cache: Path, project: Path) -> None:
     (project / ".dvc" / "config.local").write_text("[cache]\n    dir = cache\n")
     with contextlib.suppress(OSError):  # on Windows not everybody may
         (project / ".dvc" / "cache").symlink_to(cache.resolve(), target_is_directory=True)
+
+
+def forget(project: Path, stages: Sequence[str]) -> None:
+    """Lets DVC take stages for ones that never ran.
+
+    Where `dvc.lock` names outputs that its cache lacks, DVC runs a stage again although its cache
+    of runs knows what the stage made here of the same inputs.
+    """
+    if not stages:
+        return
+    yaml, file = YAML(), project / "dvc.lock"
+    lock = yaml.load(file)
+    for name in stages:
+        lock["stages"].pop(name, None)
+    with file.open("w", encoding="utf-8") as written:
+        yaml.dump(lock, written)
 
 
 # --- commands ------------------------------------------------------------------------------------
@@ -156,7 +189,8 @@ def restore(root: Path = Path()) -> None:
     """Lays out what the cache holds of the recorded results; what it lacks is left out.
 
     Outputs that persist (raw data) are laid out only where nothing lies: a user may have put files
-    there that no run has recorded yet, and DVC would delete them.
+    there that no run has recorded yet, and DVC would delete them. Stages whose results were made on
+    another machine are forgotten, for this one may have made them too.
 
     Raises:
         DVCError: DVC cannot read the project, or fails.
@@ -166,6 +200,18 @@ def restore(root: Path = Path()) -> None:
         targets = [str(out) for out in outputs if not (out.persist and out.exists)]
     if targets:
         run("checkout", "--quiet", "--force", "--allow-missing", *targets)
+    cache = Cache(root)
+    with opened(root) as repo:
+        lost = [stage.name for stage in repo.index.stages if _is_lost(cache, stage)]
+    forget(root, lost)
+
+
+def _is_lost(cache: Cache, stage: Any) -> bool:
+    """Whether what a stage recorded is neither here nor in the cache."""
+    return any(
+        out.use_cache and out.hash_info and not out.exists and not cache.holds(out.hash_info.value)
+        for out in stage.outs
+    )
 
 
 def main() -> None:

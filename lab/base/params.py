@@ -22,7 +22,7 @@ from pydantic import (
 
 from lab.base import files
 from lab.base.errors import DataError, ParamsError, shortened
-from lab.base.problems import described
+from lab.base.problems import advice_on_unknown, described
 from lab.base.yaml import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
@@ -105,14 +105,22 @@ class ModelParams(_OpenSection):
         return self.model_dump(exclude_none=True)
 
 
+ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
+FormerName = Annotated[str, StringConstraints(min_length=1, max_length=64)]  # of any baseline
+
+
 class CompareParams(_Section):
     """By which score changes are judged and the best is chosen, and when a difference matters.
 
-    The margin is in the score's own unit; of a score in percent it is a fraction.
+    The margin is in the score's own unit; of a score in percent it is a fraction. `was` says which
+    models had another name before, so that they are compared with what they were.
     """
 
     margin: Annotated[float, Field(gt=0, le=MAX_MARGIN, allow_inf_nan=False)]
     metric: Annotated[str, StringConstraints(max_length=200)] = "accuracy"  # older files lack it
+    was: Annotated[dict[ModelName, FormerName], Field(max_length=1_000)] = Field(  # and it
+        default_factory=dict
+    )
 
     @model_validator(mode="after")
     def _margin_of_a_fraction(self) -> "CompareParams":
@@ -122,8 +130,16 @@ class CompareParams(_Section):
             )
         return self
 
-
-ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
+    @model_validator(mode="after")
+    def _former_names_differ(self) -> "CompareParams":
+        claimed: dict[str, str] = {}
+        for name, former in self.was.items():
+            other = claimed.setdefault(former, name)
+            if other != name:
+                raise ValueError(
+                    f"was: {other} and {name} cannot both have been {former}; remove one"
+                )
+        return self
 
 
 class Params(_Section):
@@ -143,6 +159,17 @@ class Params(_Section):
             if other != name:
                 raise ValueError(
                     f"models {other} and {name} differ only in upper and lower case; rename one"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _renamed_models_are_there(self) -> "Params":
+        for name in self.compare.was:
+            if name not in self.models:
+                advice = advice_on_unknown(name, self.models)
+                raise ValueError(
+                    f"compare.was.{name}: must be a model of this file, its former name behind "
+                    f"the colon; got {name}; {advice}"
                 )
         return self
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from lab.base.errors import LabError, shortened
 from lab.base.script import run_script
 
-DAGSHUB_REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+DAGSHUB = "https://dagshub.com"
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+ENDINGS = (".git", ".mlflow", ".dvc", ".s3")  # of the addresses that DagsHub shows of a repository
 # The first that is set holds the token; the last is MLflow's own.
 TOKEN_VARIABLES = ("DAGSHUB_USER_TOKEN", "DAGSHUB_ACCESS_TOKEN", "MLFLOW_TRACKING_PASSWORD")
 NAME = "dagshub"
@@ -37,11 +39,11 @@ def write(repository: str, environment: Mapping[str, str] = os.environ) -> None:
     """Makes DagsHub the default remote; a token goes to the file that git ignores.
 
     Raises:
-        LabError: the name is not `owner/name`.
+        LabError: the repository is no `owner/name`, and no address of one.
     """
     from dvc.repo import Repo  # takes a second to import
 
-    remote = {"url": _url(repository, environment)}
+    remote = {"url": _url(repository, environment, "REPO")}
     with Repo() as repo:
         with repo.config.edit("repo") as config:
             config["remote"][NAME] = remote
@@ -61,7 +63,7 @@ def transfer(direction: str, environment: Mapping[str, str] = os.environ) -> Non
     What cannot be pulled is computed again, so nothing here is worth stopping for.
 
     Raises:
-        LabError: the name of the repository is not `owner/name`.
+        LabError: the repository is no `owner/name`, and no address of one.
     """
     repository, token = environment.get("DAGSHUB_REPO", "").strip(), dagshub_token(environment)
     if not repository or not token:
@@ -69,7 +71,7 @@ def transfer(direction: str, environment: Mapping[str, str] = os.environ) -> Non
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    remote = {"url": _url(repository, environment), **_login(token)}
+    remote = {"url": _url(repository, environment, "DAGSHUB_REPO"), **_login(token)}
     try:
         with Repo(config={"remote": {NAME: remote}}) as repo:
             count = (repo.fetch if direction == "pull" else repo.push)(remote=NAME)
@@ -80,10 +82,32 @@ def transfer(direction: str, environment: Mapping[str, str] = os.environ) -> Non
         print(f"DagsHub: {count} files {direction}ed")
 
 
-def _url(repository: str, environment: Mapping[str, str]) -> str:
-    if not DAGSHUB_REPO.fullmatch(repository):
-        raise LabError(f"REPO: must be owner/name; got {repository[:60]!r}; correct it")
-    return f"{dagshub_host(environment)}/{repository}.dvc"
+def _url(repository: str, environment: Mapping[str, str], name: str) -> str:
+    return f"{dagshub_host(environment)}/{dagshub_repository(repository, environment, name)}.dvc"
+
+
+def dagshub_repository(
+    value: str, environment: Mapping[str, str], name: str = "DAGSHUB_REPO"
+) -> str:
+    """`owner/name` of a repository at DagsHub, which may be given as any address of it.
+
+    >>> dagshub_repository(" https://dagshub.com/owner/name.git/ ", {})
+    'owner/name'
+
+    Raises:
+        LabError: it is neither; the message begins with `name` and shows no login.
+    """
+    found = without_login = value.strip().strip("\"'").rpartition("@")[2]
+    host = re.escape(dagshub_host(environment).rpartition("://")[2])
+    if address := re.fullmatch(rf"(?:\w+://)?(?:www\.)?{host}[/:](.*)", found, re.IGNORECASE):
+        found = "/".join(address[1].strip("/").split("/")[:2])  # what follows is a page of it
+    found = found.strip("/ ")
+    for ending in ENDINGS:
+        found = found.removesuffix(ending)
+    if not REPOSITORY.fullmatch(found):
+        got = shortened(repr(without_login), 60)
+        raise LabError(f"{name}: must be owner/name; got {got}; correct it")
+    return found
 
 
 def _login(token: str) -> dict[str, str]:
@@ -92,7 +116,7 @@ def _login(token: str) -> dict[str, str]:
 
 def dagshub_host(environment: Mapping[str, str]) -> str:
     """The address of DagsHub, or of an instance of one's own."""
-    return environment.get("DAGSHUB_CLIENT_HOST", "https://dagshub.com").rstrip("/")
+    return environment.get("DAGSHUB_CLIENT_HOST", "").strip().rstrip("/") or DAGSHUB
 
 
 def dagshub_token(environment: Mapping[str, str]) -> str:

@@ -49,16 +49,6 @@ def comment(repository_url: str, token: str, number: int, markdown: str) -> None
     _run(["comment", "update", *target], repository_url, token, markdown)
 
 
-def check(repository_url: str, token: str, sha: str, conclusion: str, markdown: str) -> None:
-    """Sets a check run on a commit.
-
-    Raises:
-        CmlError: CML failed.
-    """
-    options = ["--title", TITLE, "--head-sha", sha, "--conclusion", conclusion]
-    _run(["check", "create", *options], repository_url, token, markdown)
-
-
 def _run(arguments: list[str], repository_url: str, token: str, markdown: str) -> None:
     with tempfile.TemporaryDirectory(prefix="cml-") as folder:
         file = Path(folder) / "report.md"

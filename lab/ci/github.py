@@ -21,7 +21,9 @@ from lab.base.errors import LabError, shortened
 API_VERSION = "2022-11-28"
 TIMEOUT_SECONDS = (10.0, 30.0)  # to connect, and of silence
 PAUSES_SECONDS = (1.0, 4.0, 15.0)  # before the second, third and fourth try
-MAX_PAUSE_SECONDS = 30.0  # whatever Retry-After asks for
+MAX_PAUSE_SECONDS = 60.0  # whatever Retry-After asks for
+LIMITED_SECONDS = 60.0  # at a secondary rate limit that does not say for how long
+SECONDARY = "secondary rate limit"
 MAX_ANSWER_BYTES = 20 * 2**20
 PAGE = 100  # entries of a list, the most that GitHub gives at once
 MAX_PAGES = 30
@@ -59,21 +61,27 @@ class Api:
         return _parsed(path, self._request("GET", path, params=query))
 
     def pages(self, path: str, key: str = "", **query: str | int) -> Iterator[Any]:
-        """The entries of a list, page by page; `key` names the list where it is not the answer."""
+        """The entries of a list, page by page; `key` names the list where it is not the answer.
+
+        Raises:
+            GitHubError: it may not be read, or is longer than anybody reads.
+        """
         for page in range(1, MAX_PAGES + 1):
             answer = self.get(path, per_page=PAGE, page=page, **query)
             entries = answer[key] if key else answer
             yield from entries
             if len(entries) < PAGE:
                 return
+        raise GitHubError(f"{path}: more than {MAX_PAGES * PAGE:,} entries")
 
     def send(self, method: str, path: str, body: Mapping[str, Any], *, once: bool = False) -> Any:
-        """Sends JSON and returns the JSON that comes back; `once` never repeats it.
+        """Sends JSON and returns the JSON that comes back, if any; `once` never repeats it.
 
         Raises:
             GitHubError: it is refused, or GitHub cannot be reached.
         """
-        return _parsed(path, self._request(method, path, tries=1 if once else None, json=body))
+        answer = self._request(method, path, tries=1 if once else None, json=body)
+        return _parsed(path, answer) if answer else None
 
     def download(self, path: str, limit: int) -> bytes:
         """The bytes at a path, which GitHub may keep at another host.
@@ -126,10 +134,12 @@ class Api:
             reason = type(error).__name__
             raise GitHubError(f"{method} {path}: no answer from GitHub ({reason})") from None
         if answer.status_code >= 400:
-            _wait_as_asked(answer)
+            reason = _reason(received)
+            is_limited = _is_rate_limited(answer, reason)
+            _wait_as_asked(answer, is_limited)
             raise GitHubError(
-                f"{method} {path}: GitHub answers {answer.status_code} ({_reason(received)})",
-                429 if _is_rate_limited(answer) else answer.status_code,
+                f"{method} {path}: GitHub answers {answer.status_code} ({reason})",
+                429 if is_limited else answer.status_code,
             )
         return bytes(received)
 
@@ -145,16 +155,20 @@ def _parsed(path: str, content: bytes) -> Any:
         raise GitHubError(f"{path}: GitHub's answer is no JSON") from None
 
 
-def _is_rate_limited(answer: requests.Response) -> bool:
+def _is_rate_limited(answer: requests.Response, reason: str) -> bool:
     return answer.status_code in (403, 429) and (
-        "Retry-After" in answer.headers or answer.headers.get("X-RateLimit-Remaining") == "0"
+        "Retry-After" in answer.headers
+        or answer.headers.get("X-RateLimit-Remaining") == "0"
+        or SECONDARY in reason
     )
 
 
-def _wait_as_asked(answer: requests.Response) -> None:
+def _wait_as_asked(answer: requests.Response, is_limited: bool) -> None:
     asked = answer.headers.get("Retry-After", "")
     if asked.isdigit():
         time.sleep(min(float(asked), MAX_PAUSE_SECONDS))
+    elif is_limited:
+        time.sleep(LIMITED_SECONDS)
 
 
 def _reason(content: bytes | bytearray) -> str:

@@ -1,13 +1,11 @@
-"""Who overrides a failing check, by a label on the pull request."""
+"""Who accepts a loss, by a label on the pull request, for the very commit that it was set on."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
 from lab.ci.github import Api, GitHubError
-from lab.ci.pulls import Pull, WorkflowRun
+from lab.ci.pulls import Pull
 
 LABEL = "accept-regression"
 WRITERS = ("admin", "write")  # "maintain" is shown as write, "triage" as read
@@ -15,14 +13,21 @@ WRITERS = ("admin", "write")  # "maintain" is shown as write, "triage" as read
 
 @dataclass(frozen=True)
 class Override:
-    """Who overrode the check; or why the label that should have does not."""
+    """Who accepted it; or why the label that should have does not."""
 
     login: str | None = None
     note: str | None = None
 
 
-def find(api: Api, pull: Pull, run: WorkflowRun) -> Override:
+def find(api: Api, pull: Pull, since: datetime | None) -> Override:
     """Whether somebody with write permission accepted this very commit, by the label.
+
+    Args:
+        api: the repository.
+        pull: the pull request, its labels as they are now.
+        since: when its commit last became its newest, going where it goes now. A label that is
+            older was set on something else, even if the commit had been there before. None where
+            nobody saw that yet: then no label was set on it.
 
     Raises:
         GitHubError: GitHub cannot be asked.
@@ -35,12 +40,14 @@ def find(api: Api, pull: Pull, run: WorkflowRun) -> Override:
         if one["event"] == "labeled" and one["label"]["name"] == LABEL and one["actor"]
     ]
     if not events:
-        return Override(note=f"{LABEL} overrides nothing: who set it is not known")
+        return Override(note=f"{LABEL} accepts nothing: who set it is not known")
     login = str(events[-1]["actor"]["login"])
     if _permission(api, login) not in WRITERS:
-        return Override(note=f"{LABEL} overrides nothing: {login} may not write here")
-    if _time(events[-1]) < _first_seen(api, run):
-        return Override(note=f"{LABEL} was set for an earlier commit; set it again for this one")
+        return Override(note=f"{LABEL} accepts nothing: {login} may not write here")
+    if since is None or datetime.fromisoformat(events[-1]["created_at"]) < since:
+        return Override(
+            note=f"{LABEL} was set before this commit stood here; take it off, and set it again"
+        )
     return Override(login=login)
 
 
@@ -51,13 +58,3 @@ def _permission(api: Api, login: str) -> str:
         if error.status == 404:
             return "none"
         raise
-
-
-def _first_seen(api: Api, run: WorkflowRun) -> datetime:
-    """When the commit came: its own dates are its author's to choose, its first run's is not."""
-    runs = api.pages("actions/runs", "workflow_runs", head_sha=run.head_sha, event="pull_request")
-    return min(_time(one) for one in runs)
-
-
-def _time(entry: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(entry["created_at"])

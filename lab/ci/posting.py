@@ -1,48 +1,57 @@
-"""What is posted to a pull request: the one comment, and the check run."""
+"""What is posted to a pull request: the one comment."""
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, StringConstraints
-
-from lab.base.records import Record
 from lab.ci import cml
 from lab.ci.github import Api, GitHubError
-from lab.ci.pulls import WorkflowRun
-from lab.evidence.schema import Commit
-from lab.report.document import Bullets, Link, Page, Paragraph, Strong, Untrusted
-from lab.report.judgement import Judgement
+from lab.report.document import (
+    Block,
+    Bullets,
+    Line,
+    Link,
+    Page,
+    Paragraph,
+    Preformatted,
+    Strong,
+    Untrusted,
+)
 from lab.report.markdown import markdown
 from lab.report.page import MARKER, TITLE
 
 BOT = "github-actions[bot]"  # who comments with a workflow's own token
 COMMENT_PAUSES_SECONDS = (0.0, 2.0, 10.0)
 
-Conclusion = Literal["success", "neutral", "failure"]
+
+def no_report(sha: str, blocks: Sequence[Block], run_url: str | None) -> str:
+    """The comment where there is nothing to compare; `blocks` say why."""
+    line: Line = ["✕ ", Strong("No report"), " of ", Untrusted(sha[:12]), "."]
+    links = [Bullets([[Link("The run", run_url), "."]])] if run_url else []
+    return markdown(Page(MARKER, TITLE, (Paragraph(line), *blocks, *links)), None)
 
 
-class Post(Record):
-    """What is to be posted to a pull request; the comment's text lies beside it."""
-
-    number: Annotated[int, Field(ge=1)]
-    head_sha: Commit
-    conclusion: Conclusion
-    summary: Annotated[str, StringConstraints(max_length=2_000)]
-
-
-def conclude(judgement: Judgement, overridden_by: str | None) -> Conclusion:
-    """What the check run says of a judgement."""
-    if not judgement.passes:
-        return "neutral" if overridden_by else "failure"
-    return "success" if judgement.is_certain else "neutral"
+def waiting(sha: str, branch: str) -> str:
+    """The comment from when a pull request got another base until it is measured against that."""
+    commit, base = Untrusted(sha[:12]), Untrusted(branch)
+    line: Line = ["… ", Strong("No report yet"), ": ", commit, " goes into ", base, " now."]
+    again: Line = ["It is being measured against it; what was said here was of another base."]
+    return markdown(Page(MARKER, TITLE, (Paragraph(line), Paragraph(again))), None)
 
 
-def no_report(run: WorkflowRun, reason: str) -> str:
-    """The comment where there is nothing to compare."""
+def conflicts(sha: str, branch: str) -> str:
+    """The comment where GitHub starts no run, and how to go on."""
+    what = Untrusted(branch)
+    line: Line = ["✕ ", Strong("No report"), " of ", Untrusted(sha[:12]), ": "]
     blocks = (
-        Paragraph(["✕ ", Strong("No report"), " of ", Untrusted(run.head_sha[:12]), "."]),
-        Bullets([[Untrusted(reason)], [Link("The run", run.html_url), "."]]),
+        Paragraph([*line, "it has conflicts with ", what, ", so GitHub starts no run."]),
+        Paragraph(
+            [
+                "Where they are in dvc.lock and metrics/, nobody has to resolve them by hand: this "
+                "merges, and makes those files again, out of DVC's cache as far as it has them."
+            ]
+        ),
+        Preformatted(("git fetch origin", "make merge WITH=origin/<the branch above>", "git push")),
     )
     return markdown(Page(MARKER, TITLE, blocks), None)
 
@@ -57,8 +66,7 @@ def comment(api: Api, server: str, number: int, text: str) -> None:
     last = len(COMMENT_PAUSES_SECONDS) - 1
     for turn, pause in enumerate(COMMENT_PAUSES_SECONDS):
         time.sleep(pause)
-        comments = list(api.pages(f"issues/{number}/comments"))  # anew: the last try may be there
-        own = own_comment(comments)
+        own = own_comment(comments := _comments(api, number))  # anew: the last try may be there
         try:
             if by_cml and turn < last and cml.choice(comments) == own:
                 cml.comment(f"{server}/{api.repository}", api.token, number, text)
@@ -73,6 +81,17 @@ def comment(api: Api, server: str, number: int, text: str) -> None:
             return
 
 
+def replace(api: Api, number: int, text: str) -> None:
+    """Edits the comment where there is one already.
+
+    Raises:
+        GitHubError: it may not be written, or GitHub cannot be reached.
+    """
+    own = own_comment(_comments(api, number))
+    if own is not None:
+        _write(api, number, own, text)
+
+
 def own_comment(comments: Sequence[Mapping[str, Any]]) -> int | None:
     """The id of the report among comments: what others write in its form is not it."""
     own = [
@@ -84,32 +103,12 @@ def own_comment(comments: Sequence[Mapping[str, Any]]) -> int | None:
     return own[-1] if own else None
 
 
+def _comments(api: Api, number: int) -> list[dict[str, Any]]:
+    return list(api.pages(f"issues/{number}/comments"))
+
+
 def _write(api: Api, number: int, own: int | None, text: str) -> None:
     if own is None:
         api.send("POST", f"issues/{number}/comments", {"body": text}, once=True)
     else:
         api.send("PATCH", f"issues/comments/{own}", {"body": text})
-
-
-def check(api: Api, server: str, post: Post) -> None:
-    """Sets the check run, through CML where that is there.
-
-    Raises:
-        GitHubError: it may not be set, or GitHub cannot be reached.
-    """
-    if cml.is_installed():
-        content = post.head_sha, post.conclusion, post.summary
-        try:
-            cml.check(f"{server}/{api.repository}", api.token, *content)
-        except cml.CmlError as error:
-            print(error, flush=True)
-        else:
-            return
-    body = {
-        "name": cml.TITLE,
-        "head_sha": post.head_sha,
-        "status": "completed",
-        "conclusion": post.conclusion,
-        "output": {"title": cml.TITLE, "summary": post.summary},
-    }
-    api.send("POST", "check-runs", body)

@@ -1,10 +1,23 @@
-"""Which open pull request a workflow's run belongs to: asked of GitHub, never of the artifact."""
+"""What GitHub says of pull requests and of runs; everything is found by the commit, and asked anew.
+
+A commit may be the head of several pull requests, of forks and of this repository alike, each with
+a base of its own. A check run belongs to the commit, so all of them are reported together.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
 from lab.base.errors import LabError
 from lab.ci.github import Api
 from lab.evidence.schema import Commit
+
+SETTLING_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0)  # GitHub works out conflicts when first asked
+MOST_PULLS = 10  # of one commit that get a report
+QUEUE = re.compile(r"gh-readonly-queue/(?P<base>.+)/pr-(?P<number>\d+)-[0-9a-f]+")
 
 
 class NothingToReportError(LabError):
@@ -17,32 +30,40 @@ class FromGitHub(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Account(FromGitHub):
-    """A user, an organisation or a bot."""
-
-    login: str
-
-
 class Repository(FromGitHub):
     """A repository; its name may change, its id never does."""
 
     id: int
-    owner: Account
+
+
+class Number(FromGitHub):
+    """A pull request by its number."""
+
+    number: int
 
 
 class WorkflowRun(FromGitHub):
-    """The finished run of a workflow, `workflow_run` of the event.
+    """A run of the workflow that measures, as events and lists show it.
 
-    `head_repository` is None when the fork has been deleted.
+    `head_repository` is None when the fork has been deleted; `pull_requests` is empty for forks.
     """
 
     id: int
     event: str
+    status: str
     conclusion: str | None
     head_sha: Commit
     head_branch: str | None
     head_repository: Repository | None
+    pull_requests: list[Number] = []
     html_url: str
+    created_at: datetime
+    run_started_at: datetime | None = None  # of the newest attempt
+
+    @property
+    def order(self) -> tuple[datetime, int]:
+        """By which the newest attempt of all is found."""
+        return self.run_started_at or self.created_at, self.id
 
 
 class Branch(FromGitHub):
@@ -60,12 +81,15 @@ class Label(FromGitHub):
 
 
 class Pull(FromGitHub):
-    """An open pull request."""
+    """An open pull request; `mergeable` is None while GitHub works it out."""
 
     number: int
+    state: str
     head: Branch
     base: Branch
-    labels: list[Label]
+    labels: list[Label] = []
+    mergeable: bool | None = None
+    updated_at: datetime | None = None
 
     @property
     def is_own(self) -> bool:
@@ -73,10 +97,17 @@ class Pull(FromGitHub):
         return bool(self.head.repo and self.base.repo and self.head.repo.id == self.base.repo.id)
 
 
+class BaseRef(FromGitHub):
+    """A branch by its name, and the commit that an event says it is at."""
+
+    ref: str
+    sha: Commit
+
+
 class BasedOn(FromGitHub):
     """The pull request of an event, as far as its baseline needs it."""
 
-    base: Branch
+    base: BaseRef
 
 
 class Home(FromGitHub):
@@ -85,33 +116,37 @@ class Home(FromGitHub):
     default_branch: str
 
 
-def find(api: Api, run: WorkflowRun) -> Pull:
-    """The one open pull request whose newest commit this run is of.
-
-    Owner and branch find it; commit and repository id make sure, as two forks may have branches of
-    one name, a branch may have moved on, and GitHub ignores a filter that it does not understand.
+def of_commit(api: Api, sha: str) -> Sequence[Pull]:
+    """The open pull requests whose newest commit this is, whoever opened them.
 
     Raises:
-        NothingToReportError: there is none, or more than one.
+        NothingToReportError: there is none.
         GitHubError: GitHub cannot be asked.
     """
-    if run.event != "pull_request":
-        raise NothingToReportError(f"the run was of a {run.event}, not of a pull request")
-    fork, sha = run.head_repository, run.head_sha[:12]
-    if fork is None or not run.head_branch:
-        raise NothingToReportError(f"{sha}: the repository that it came from is gone")
-    listed = api.pages("pulls", state="open", head=f"{fork.owner.login}:{run.head_branch}")
-    found = [
-        pull
-        for pull in map(Pull.model_validate, listed)
-        if pull.head.repo and pull.head.repo.id == fork.id and pull.head.ref == run.head_branch
-    ]
-    newest = [pull for pull in found if pull.head.sha == run.head_sha]
-    if len(newest) == 1:
-        return newest[0]
-    numbers = ", ".join(f"#{pull.number}" for pull in newest or found)
-    if newest:
-        raise NothingToReportError(f"{sha} is the head of several pull requests ({numbers})")
-    if found:
-        raise NothingToReportError(f"{sha} is not the newest commit of {numbers}; that has its own")
-    raise NothingToReportError(f"{sha} is the head of no open pull request")
+    listed = map(Pull.model_validate, api.pages("pulls", state="open"))
+    found = sorted((one for one in listed if one.head.sha == sha), key=lambda one: one.number)
+    if not found:
+        raise NothingToReportError(f"{sha[:12]} is the newest commit of no open pull request")
+    return found
+
+
+def get(api: Api, number: int) -> Pull:
+    """One pull request, with what lists do not say.
+
+    Raises:
+        GitHubError: there is none, or GitHub cannot be asked.
+    """
+    return Pull.model_validate(api.get(f"pulls/{number}"))
+
+
+def settled(api: Api, number: int) -> Pull:
+    """One pull request, once GitHub knows whether it has conflicts, or after half a minute.
+
+    Raises:
+        GitHubError: there is none, or GitHub cannot be asked.
+    """
+    for pause in SETTLING_SECONDS:
+        if (found := get(api, number)).mergeable is not None:
+            return found
+        time.sleep(pause)
+    return get(api, number)

@@ -1,20 +1,24 @@
-"""What a workflow of GitHub Actions gives its steps, and what they give back."""
+"""What a workflow of GitHub Actions gives its steps, and what they give back.
+
+What a step needs that says why the packages could not be installed, needs no package.
+"""
 
 import json
 import os
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab.base.errors import LabError
 from lab.base.files import read_bytes
-from lab.base.records import first_problem
-from lab.ci.pulls import WorkflowRun
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from lab.ci.pulls import Pull, WorkflowRun
 
 MAX_EVENT_BYTES = 30 * 2**20  # GitHub's own limit is 25 MB
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound="BaseModel")
 
 
 def event() -> dict[str, Any]:
@@ -41,19 +45,42 @@ def checked(kind: type[Model], value: Any, where: str) -> Model:
     Raises:
         LabError: it is another kind of event.
     """
+    from pydantic import ValidationError
+
+    from lab.base.records import first_problem
+
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         raise LabError(f"GITHUB_EVENT_PATH: {where}.{first_problem(error)}") from None
 
 
-def workflow_run() -> WorkflowRun:
-    """The finished run that the event is of.
+def subject() -> "WorkflowRun | Pull":
+    """The finished run, or the pull request, that the event is of.
 
     Raises:
-        LabError: the event is of no run.
+        LabError: the event is of neither.
     """
-    return checked(WorkflowRun, event().get("workflow_run"), "workflow_run")
+    from lab.ci.pulls import Pull, WorkflowRun
+
+    found = event()
+    if "workflow_run" in found:
+        return checked(WorkflowRun, found["workflow_run"], "workflow_run")
+    return checked(Pull, found.get("pull_request"), "pull_request")
+
+
+def default_branch() -> str:
+    """The default branch of the repository, whatever it is called.
+
+    Raises:
+        LabError: neither the event nor the runner names it.
+    """
+    from lab.ci.pulls import Home
+
+    found = event()
+    if "repository" not in found and (name := os.environ.get("GITHUB_REF_NAME")):
+        return name  # a schedule's event names nothing, and runs on that branch
+    return checked(Home, found.get("repository"), "repository").default_branch
 
 
 def server() -> str:

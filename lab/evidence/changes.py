@@ -3,17 +3,20 @@
 import contextlib
 import itertools
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lab.base.git import git, git_entries
+from lab.base.params import MAX_MARGIN
 from lab.base.stages import ABSENT, Stage
 from lab.evidence.revisions import RevisionError
 from lab.evidence.schema import MAX_LISTED, Change, Changes, CodeChange
 from lab.evidence.snapshots import Snapshot, pins, read_yaml
 from lab.evidence.text import all_bounded, bounded
+from lab.results.schema import ACCURACY, SCORE_NAME
 
 SHOWN_BY_VALUE = ("params.yaml", "requirements.txt")
 MAX_READERS = 50  # stages named for a file
@@ -88,16 +91,18 @@ class FileChange:
     removed: int
 
 
-def file_changes(root: Path, base: str) -> list[FileChange]:
-    """What the working tree changed against `base`, results left out, new files included."""
+def file_changes(root: Path, base: str, head: str | None = None) -> list[FileChange]:
+    """What `head` changed against `base`, results left out; None is the working tree."""
     found = []
+    ends = [base, head] if head else [base]
     for entry in git_entries(
-        root, "diff", "--numstat", "-z", "--no-renames", "--relative", base, "--"
+        root, "diff", "--numstat", "-z", "--no-renames", "--relative", *ends, "--"
     ):
         added, removed, path = entry.split("\t", 2)
         numbers = [int(count) if count.isdigit() else 0 for count in (added, removed)]
         found.append(FileChange(path, *numbers))
-    for path in git_entries(root, "ls-files", "-z", "--others", "--exclude-standard"):
+    others = ("ls-files", "-z", "--others", "--exclude-standard")
+    for path in () if head else git_entries(root, *others):
         with contextlib.suppress(OSError):
             found.append(FileChange(path, (root / path).read_bytes().count(b"\n"), 0))
     return sorted(
@@ -134,16 +139,22 @@ def readers(path: str, stages: Mapping[str, Stage]) -> list[str]:
 
 
 def changes(
-    root: Path, base: str, before: Snapshot, after: Snapshot, stages: Mapping[str, Stage]
+    root: Path,
+    base: str,
+    before: Snapshot,
+    after: Snapshot,
+    readers_of: Callable[[str], Sequence[str]],
+    head: str | None = None,
 ) -> Changes:
-    """All that differs between a commit and the working tree.
+    """All that differs between a commit and the working tree, or another commit.
 
     Args:
         root: the project's root.
         base: the commit.
         before: its files.
-        after: those of the working tree.
-        stages: of the working tree.
+        after: those of the working tree, or of `head`.
+        readers_of: the stages that depend on a file.
+        head: the other commit; None for the working tree.
     """
     params = [
         change_entry(*change) for change in value_changes(params_of(before), params_of(after))
@@ -154,9 +165,9 @@ def changes(
             path=bounded(change.path),
             added=change.added,
             removed=change.removed,
-            stages=all_bounded(readers(change.path, stages), MAX_READERS),
+            stages=all_bounded(readers_of(change.path), MAX_READERS),
         )
-        for change in file_changes(root, base)
+        for change in file_changes(root, base, head)
         if change.path not in SHOWN_BY_VALUE
     ]
     return Changes(
@@ -175,3 +186,21 @@ def params_of(snapshot: Snapshot) -> Any:
         return read_yaml(snapshot, "params.yaml") or {}
     except RevisionError:
         return {}
+
+
+def margin_of(snapshot: Snapshot) -> float | None:
+    """A revision's own margin, so that nobody lowers the bar unseen."""
+    try:
+        margin = params_of(snapshot)["compare"]["margin"]
+    except (KeyError, TypeError):
+        return None
+    return margin if isinstance(margin, float) and 0 < margin <= MAX_MARGIN else None
+
+
+def metric_of(snapshot: Snapshot) -> str | None:
+    """The score that a revision is judged by, so that nobody changes the yardstick unseen."""
+    try:
+        metric = params_of(snapshot)["compare"].get("metric", ACCURACY.name)
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return metric if isinstance(metric, str) and re.fullmatch(SCORE_NAME, metric) else None

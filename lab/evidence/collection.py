@@ -1,26 +1,34 @@
 """Collects the evidence of a comparison: the working tree against a baseline revision."""
 
 import contextlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from lab.base import params as params_module
 from lab.base.errors import DataError, LabError
 from lab.base.machine import environment_tags
-from lab.base.params import MAX_MARGIN
 from lab.base.stages import ABSENT, Stage, read_stages
 from lab.evidence import costs, revisions
-from lab.evidence.changes import change_entry, changes, params_of, uncommitted
+from lab.evidence.changes import (
+    change_entry,
+    changes,
+    margin_of,
+    metric_of,
+    readers,
+    uncommitted,
+)
 from lab.evidence.flips import flips
+from lab.evidence.in_git import InGit, in_git
+from lab.evidence.machines import made_elsewhere, to_train
 from lab.evidence.own_scores import removed, with_own_scores
+from lab.evidence.renames import names_on_both, renamed
 from lab.evidence.reproduction import Show, reproduced
 from lab.evidence.revision_results import RevisionResults, read_results
-from lab.evidence.revisions import Base
+from lab.evidence.revisions import Base, RevisionError
 from lab.evidence.schema import (
     MAX_CONFUSED,
     MAX_MOVED,
@@ -30,37 +38,39 @@ from lab.evidence.schema import (
     Change,
     Evidence,
     Model,
+    ModelSide,
     Moved,
     StageState,
 )
-from lab.evidence.snapshots import Committed, Snapshot, WorkingTree, model_params, pins
-from lab.evidence.staleness import stage_changes, staleness
+from lab.evidence.snapshots import Committed, Snapshot, WorkingTree, pins
+from lab.evidence.staleness import lines, stage_changes, staleness
 from lab.evidence.text import all_bounded, bounded
 from lab.results import scores
-from lab.results.schema import ACCURACY, BUILT_IN, SCORE_NAME, ModelResults
+from lab.results.schema import BUILT_IN, ModelResults, Score
 from lab.results.scores import Metric
 from lab.results.storage import MODEL_RESULTS
 
 DESCRIBED_PACKAGES = ("python", "torch")
-MAX_STAGES = 1_000
+MAX_STAGES = MAX_MODELS = 1_000
 
 Reasons = Mapping[str, Sequence[str]]  # by stage
 Origin = Literal["committed", "reproduced", "none"]
 
 
-def collect(root: Path, named: str | None, show: Show) -> Evidence:
+def collect(root: Path, named: str | None, show: Show, branch: str | None = None) -> Evidence:
     """Everything a report says of the working tree against its baseline.
 
     Args:
         root: the project's root.
-        named: the baseline revision; None takes the merge-base with the default branch.
+        named: the baseline revision; None takes the merge-base with `branch`.
         show: takes a line of progress at a time.
+        branch: such as `origin/release`; None takes the default branch.
 
     Raises:
         LabError: there is no baseline revision, or the candidate's pipeline cannot be read.
     """
     head = revisions.head(root)
-    base = revisions.resolve_base(root, named)
+    base = revisions.resolve_base(root, named, branch)
     tree = params_module.load(root / params_module.PARAMS_FILE)
     own, own_fault = _own_metrics(tree.compare.metric)
     metric = scores.judged(tree.compare, scores.declared(own))
@@ -68,10 +78,16 @@ def collect(root: Path, named: str | None, show: Show) -> Evidence:
     class_names = _class_names(candidate)
     candidate = _of_classes(candidate, len(class_names))
     stale = staleness(root, candidate.stages)
-    committed = Committed(root, base.commit)
-    with _baseline(root, base, committed, candidate.names, show) as (baseline, origin, reasons):
+    changed = uncommitted(root)
+    held = InGit([], [], {})  # of no interest while results here are stale
+    if not stale:
+        held = in_git(root, head, base.commit, candidate, own, is_clean=not changed)
+    committed, was = Committed(root, base.commit), tree.compare.was
+    with _baseline(root, base, committed, candidate, was, metric, show) as found:
+        baseline, origin, reasons = found
         candidate, baseline, scores_missing = with_own_scores(root, own, candidate, baseline)
-        models = _models(candidate, baseline, stale)
+        names = renamed(was, candidate, baseline)
+        models = _models(candidate, baseline, names, stale, held.sides)
         examples, counts = flips(root, candidate, baseline, models)
         return Evidence(
             schema_version=SCHEMA_VERSION,
@@ -79,23 +95,30 @@ def collect(root: Path, named: str | None, show: Show) -> Evidence:
             scores_missing=bounded(fault) if (fault := own_fault or scores_missing) else None,
             scores_removed=removed(own, baseline),
             metric=metric.name,
-            baseline_metric=_baseline_metric(committed),
+            baseline_metric=metric_of(committed),
             margin=tree.compare.margin,
-            baseline_margin=_margin(committed),
+            baseline_margin=margin_of(committed),
             class_names=class_names,
-            candidate=_candidate(root, head, candidate.snapshot, stale),
+            candidate=_candidate(head, candidate.snapshot, changed, held),
             baseline=Baseline(
                 commit=base.commit,
                 named=base.named and bounded(base.named),
-                default_branch=base.default_branch and bounded(base.default_branch),
+                branch=base.branch and bounded(base.branch),
                 behind=base.behind,
                 origin=origin,
                 reasons=all_bounded(reasons),
+                models=[*baseline.names[:MAX_MODELS]],
             ),
             candidate_data=candidate.data,
             baseline_data=baseline.data,
             models=models,
-            changes=changes(root, base.commit, committed, candidate.snapshot, candidate.stages),
+            changes=changes(
+                root,
+                base.commit,
+                committed,
+                candidate.snapshot,
+                lambda path: readers(path, candidate.stages),
+            ),
             stages=_stages(candidate, baseline, stale),
             examples=examples,
             flips=counts,
@@ -114,15 +137,14 @@ def _class_names(candidate: RevisionResults) -> list[str]:
     return [str(number) for number in range(counts[0] if counts else 0)]
 
 
-def _candidate(root: Path, head: str, snapshot: Snapshot, stale: Reasons) -> Candidate:
-    changed = uncommitted(root)
-    committed_stale = [] if stale else _committed_staleness(root, head)
+def _candidate(head: str, snapshot: Snapshot, changed: Sequence[str], held: InGit) -> Candidate:
     tags = environment_tags()
     return Candidate(
         commit=head,
         uncommitted=all_bounded(changed),
         uncommitted_total=len(changed),
-        committed_stale=all_bounded(committed_stale),
+        committed_stale=all_bounded(held.stale),
+        inherited_stale=all_bounded(held.inherited),
         machine=bounded(f"{tags['cpu']}, {tags['cpu_count']} cores"),
         packages=_installed(snapshot, tags),
     )
@@ -132,18 +154,6 @@ def _installed(snapshot: Snapshot, tags: Mapping[str, str]) -> list[Change]:
     """What is installed here of the packages that decide the numbers, against the pins."""
     pinned = pins(snapshot)
     return [change_entry(name, pinned.get(name, ABSENT), tags[name]) for name in DESCRIBED_PACKAGES]
-
-
-def _committed_staleness(root: Path, commit: str) -> list[str]:
-    """Why the results of a commit are stale; one line a stage."""
-    try:
-        return _lines(staleness(root, read_stages(root, commit), commit))
-    except LabError as error:
-        return [str(error)]
-
-
-def _lines(stale: Reasons) -> list[str]:
-    return [f"{stage}: {'; '.join(reasons)}" for stage, reasons in stale.items()]
 
 
 def _own_metrics(judged: str) -> tuple[list[Metric], str | None]:
@@ -178,22 +188,40 @@ def _of_classes(candidate: RevisionResults, classes: int) -> RevisionResults:
 
 @contextlib.contextmanager
 def _baseline(
-    root: Path, base: Base, committed: Committed, names: Sequence[str], show: Show
+    root: Path,
+    base: Base,
+    committed: Committed,
+    candidate: RevisionResults,
+    was: Mapping[str, str],
+    score: Score,
+    show: Show,
 ) -> Iterator[tuple[RevisionResults, Origin, list[str]]]:
     """The baseline's results, where they come from, and why not simply from its commit."""
-    found, reasons = _committed_results(root, base.commit, committed, names)
+    found, reasons = _committed_results(root, base.commit, committed, candidate.names)
+    stages: Sequence[str] = ()
+    elsewhere = None
     if not reasons:
-        yield found, "committed", []
-        return
-    show(f"baseline {base.commit[:12]}: its results cannot be used ({reasons[0]})")
+        names = names_on_both(renamed(was, candidate, found), candidate, found)
+        if (elsewhere := made_elsewhere(root, candidate, found, names)) is None:
+            yield found, "committed", []
+            return
+        stages = to_train(candidate, found, names, score)
+        reasons = [elsewhere]
+    said = elsewhere or f"its results cannot be used ({reasons[0]})"
+    show(f"baseline {base.commit[:12]}: {said}")
     show("reproducing it in a temporary worktree; what the DVC cache holds is not computed again")
     with contextlib.ExitStack() as stack:
         try:
-            place = stack.enter_context(reproduced(root, base.commit, show))
+            place = stack.enter_context(reproduced(root, base.commit, show, stages))
             remade = read_results(WorkingTree(place), read_stages(place))
+            if elsewhere and remade.faults:
+                raise RevisionError(next(iter(remade.faults.values())))
         except LabError as error:
-            nothing = RevisionResults.none(committed, found.names, found.data)
-            yield nothing, "none", [*reasons, f"reproducing it failed: {error}"]
+            reasons = [*reasons, f"reproducing it failed: {error}"]
+            if elsewhere:
+                yield found, "committed", reasons
+            else:
+                yield RevisionResults.none(committed, found.names, found.data), "none", reasons
             return
         costs.remember(place, remade.runs)
         yield remade, "reproduced", reasons
@@ -209,7 +237,7 @@ def _committed_results(
     try:
         stages = read_stages(root, commit)
         found = read_results(committed, stages)
-        stale = _lines(staleness(root, stages, commit))
+        stale = lines(staleness(root, stages, commit))
     except LabError as error:
         return RevisionResults.none(committed, names), [str(error)]
     if not found.names:
@@ -218,39 +246,32 @@ def _committed_results(
     return found, [*faults, *stale]
 
 
-def _margin(committed: Committed) -> float | None:
-    """The baseline's own margin, so that nobody lowers the bar unseen."""
-    try:
-        margin = params_of(committed)["compare"]["margin"]
-    except (KeyError, TypeError):
-        return None
-    return margin if isinstance(margin, float) and 0 < margin <= MAX_MARGIN else None
-
-
-def _baseline_metric(committed: Committed) -> str | None:
-    """The score that the baseline is judged by, so that nobody changes the yardstick unseen."""
-    try:
-        metric = params_of(committed)["compare"].get("metric", ACCURACY.name)
-    except (KeyError, TypeError, AttributeError):
-        return None
-    return metric if isinstance(metric, str) and re.fullmatch(SCORE_NAME, metric) else None
-
-
 # --- models --------------------------------------------------------------------------------------
 
 
-def _models(candidate: RevisionResults, baseline: RevisionResults, stale: Reasons) -> list[Model]:
+def _models(
+    candidate: RevisionResults,
+    baseline: RevisionResults,
+    renamed_from: Mapping[str, str],
+    stale: Reasons,
+    committed: Mapping[str, ModelSide],
+) -> list[Model]:
     """Every model of either side, the candidate's order first."""
-    renamed = _renamed(candidate, baseline)
-    gone = [name for name in baseline.names if name not in candidate.names]
+    known = {*candidate.names, *renamed_from.values()}
+    gone = [name for name in baseline.names if name not in known]
     return [
-        _model(name, renamed.get(name, name), candidate, baseline, stale)
-        for name in [*candidate.names, *(name for name in gone if name not in renamed.values())]
+        _model(name, renamed_from.get(name, name), candidate, baseline, stale, committed)
+        for name in [*candidate.names, *gone]
     ]
 
 
 def _model(
-    name: str, old: str, candidate: RevisionResults, baseline: RevisionResults, stale: Reasons
+    name: str,
+    old: str,
+    candidate: RevisionResults,
+    baseline: RevisionResults,
+    stale: Reasons,
+    committed: Mapping[str, ModelSide],
 ) -> Model:
     written = f"{MODEL_RESULTS.as_posix()}/{name}.json"
     own = {
@@ -263,9 +284,10 @@ def _model(
         renamed_from=old if old != name else None,
         candidate=candidate.sides.get(name),
         baseline=baseline.sides.get(old),
+        committed=committed.get(name),
         candidate_missing=_missing(candidate, name),
         baseline_missing=_missing(baseline, old),
-        stale=all_bounded(_lines(own)),
+        stale=all_bounded(lines(own)),
         moved=_moved(candidate.runs.get(name), baseline.runs.get(old)),
     )
 
@@ -294,30 +316,6 @@ def _moved(new: ModelResults | None, old: ModelResults | None) -> list[Moved]:
         for actual, predicted in pairs
         if change[actual, predicted]
     ]
-
-
-def _renamed(candidate: RevisionResults, baseline: RevisionResults) -> dict[str, str]:
-    """New names of models whose params and results are those of a model that is gone."""
-    if not baseline.runs:
-        return {}
-    new_params = model_params(candidate.snapshot) or {}
-    old_params = model_params(baseline.snapshot) or {}
-    gone = [name for name in baseline.runs if name not in candidate.names]
-    found: dict[str, str] = {}
-    for name in (name for name in candidate.runs if name not in baseline.names):
-        for old in gone:
-            if (
-                old not in found.values()
-                and new_params[name] == old_params[old]
-                and _unnamed(candidate.runs[name]) == _unnamed(baseline.runs[old])
-            ):
-                found[name] = old
-                break
-    return found
-
-
-def _unnamed(run: ModelResults) -> dict[str, Any]:
-    return run.model_dump(exclude={"model"})
 
 
 def _missing(results: RevisionResults, name: str) -> str | None:

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lab.base import dvc
@@ -16,10 +16,17 @@ Show = Callable[[str], None]  # takes a line of progress
 
 
 @contextlib.contextmanager
-def reproduced(root: Path, commit: str, show: Show) -> Iterator[Path]:
+def reproduced(root: Path, commit: str, show: Show, stages: Sequence[str] = ()) -> Iterator[Path]:
     """Runs a revision's own pipeline in a temporary worktree that shares this one's DVC cache.
 
     It runs with the packages that are installed now. What is in the cache is not computed again.
+
+    Args:
+        root: the project's root.
+        commit: the revision.
+        show: takes a line of progress at a time.
+        stages: whose results must be from this machine, whatever `dvc.lock` says of them; those of
+            all others stay as git has them. Without any it is DVC that knows what is to be run.
 
     Yields:
         The root of the project in that worktree.
@@ -37,7 +44,14 @@ def reproduced(root: Path, commit: str, show: Show) -> Iterator[Path]:
             if not (place / "dvc.yaml").is_file() or not (place / ".dvc").is_dir():
                 raise RevisionError("this revision has no pipeline (dvc.yaml) to reproduce")
             _share(root, place)
-            dvc.follow(place, _environment(), lambda line: show(f"  {line}"), "repro", "train")
+            dvc.forget(place, stages)
+            dvc.follow(
+                place,
+                _environment(),
+                lambda line: show(f"  {line}"),
+                "repro",
+                *(stages or ["train"]),
+            )
             yield place
         finally:
             with contextlib.suppress(GitError):  # the folder itself goes in any case

@@ -50,6 +50,15 @@ class RevisionResults:
         """Models without any."""
         return cls(snapshot, names, {}, {}, {}, data, None, {})
 
+    def stage_of(self, model: str) -> str | None:
+        """The name of the stage that writes a model's results."""
+        return written_by(self.stages, f"{MODEL_RESULTS.as_posix()}/{model}.json")
+
+
+def written_by(stages: Mapping[str, Stage], path: str) -> str | None:
+    """The name of the stage that writes a file."""
+    return next((name for name, stage in stages.items() if path in stage.outputs), None)
+
 
 def read_results(snapshot: Snapshot, stages: Mapping[str, Stage]) -> RevisionResults:
     """Reads them; `stages` are DVC's of that revision.

@@ -1,9 +1,9 @@
 """Which revisions a report compares: the working tree, and the commit that is its baseline."""
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.base.branches import default_branch, short_name
 from lab.base.errors import LabError
 from lab.base.git import GitError, git
 
@@ -14,15 +14,15 @@ class RevisionError(LabError):
 
 @dataclass(frozen=True)
 class Base:
-    """The commit to compare with, and how many commits the default branch has moved on since.
+    """The commit to compare with, and how many commits a branch has moved on since.
 
-    `named` is what the user asked for; without it the base is the merge-base with
-    `default_branch`.
+    `named` is what the user asked for; without it the base is the merge-base with `branch`, which
+    stands here without `origin/`.
     """
 
     commit: str
     named: str | None
-    default_branch: str | None
+    branch: str | None
     behind: int | None
 
 
@@ -44,23 +44,28 @@ def head(root: Path) -> str:
         raise RevisionError("no commit yet; run `git add --all && git commit`") from None
 
 
-def resolve_base(root: Path, named: str | None) -> Base:
-    """Finds the baseline: the revision named, or the merge-base of HEAD with the default branch.
+def resolve_base(root: Path, named: str | None, branch: str | None = None) -> Base:
+    """Finds the baseline: the revision named, or the merge-base of HEAD with a branch.
+
+    Args:
+        root: the project's root.
+        named: a revision; None takes the merge-base.
+        branch: such as `origin/release`; None takes the default branch.
 
     Raises:
         RevisionError: there is no such revision, or a shallow clone does not reach it.
     """
-    branch = _default_branch(root)
+    branch = branch or default_branch(root)
     if named:
         commit = _commit_of(root, named)
     elif branch is None:
         raise RevisionError(
-            "no default branch found (origin/HEAD, main or master)"
-            f"{_shallow_hint(root)}; name the baseline: `make report BASE=<revision>`"
+            f"no default branch found{_shallow_hint(root)}; run `git remote set-head origin --auto`"
+            ", or name the baseline: `make report BASE=<revision>`"
         )
     else:
         commit = _merge_base(root, branch)
-    return Base(commit, named or None, branch, _behind(root, commit, branch))
+    return Base(commit, named or None, branch and short_name(branch), _behind(root, commit, branch))
 
 
 def _commit_of(root: Path, named: str) -> str:
@@ -89,17 +94,6 @@ def _shallow_hint(root: Path) -> str:
         "; this is a shallow clone: run `git fetch --unshallow origin` "
         "(actions/checkout: `fetch-depth: 0`)"
     )
-
-
-def _default_branch(root: Path) -> str | None:
-    """What origin calls its default branch, else one of the usual names."""
-    with contextlib.suppress(GitError):
-        return git(root, "rev-parse", "--abbrev-ref", "--verify", "--quiet", "origin/HEAD")
-    for name in ("origin/main", "origin/master", "main", "master"):
-        with contextlib.suppress(GitError):
-            git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-            return name
-    return None
 
 
 def _behind(root: Path, commit: str, branch: str | None) -> int | None:

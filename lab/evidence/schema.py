@@ -19,7 +19,7 @@ from lab.results.schema import BUILT_IN, LARGEST, LARGEST_SCORE, MAX_SCORES, SCO
 
 Item = TypeVar("Item")
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 MAX_BYTES = 20 * 2**20
 MAX_CLASSES = 1_000
 MAX_CONFUSED = 100  # classes; the confusion of a thousand has a million counts a side
@@ -159,14 +159,17 @@ class Model(Record):
 
     A side that is None without a reason does not have the model at all (it is new, or removed);
     with a reason its results are missing. `stale` says why the candidate's results do not belong
-    to its code, params or data. `moved` are the mistakes whose number a seed changed most, where
-    the sides have too many classes for their confusion.
+    to its code, params or data. `committed` is what git holds of them at the candidate's commit,
+    where that is its own and has other numbers than were made here: another machine made it.
+    `moved` are the mistakes whose number a seed changed most, where the sides have too many classes
+    for their confusion.
     """
 
     name: Name
     renamed_from: Name | None
     candidate: ModelSide | None
     baseline: ModelSide | None
+    committed: ModelSide | None
     candidate_missing: Text | None
     baseline_missing: Text | None
     stale: Annotated[list[Text], Field(max_length=MAX_LISTED)]
@@ -178,6 +181,11 @@ class Model(Record):
         if self.candidate is None or self.baseline is None:
             return None
         return self.candidate, self.baseline
+
+    @property
+    def sides(self) -> list[ModelSide]:
+        """Those that there are."""
+        return [side for side in (self.candidate, self.baseline, self.committed) if side]
 
 
 class SplitSummary(Record):
@@ -349,24 +357,32 @@ class Baseline(Record):
     """Where the baseline's results come from.
 
     `named` is the revision that was asked for; without it the baseline is the merge-base with
-    `default_branch`, `behind` commits behind it.
+    `branch`, `behind` commits behind it. `models` are its own, in the order of its params.yaml.
+    `reasons` say why its results are not simply those of its commit; where they are all the same
+    (`committed`), why the baseline was to be reproduced, and that it could not be.
     """
 
     commit: Commit
     named: Text | None
-    default_branch: Text | None
+    branch: Text | None
     behind: Count | None
     origin: Literal["committed", "reproduced", "none"]
     reasons: Annotated[list[Text], Field(max_length=MAX_LISTED)]
+    models: Annotated[list[Name], Field(max_length=1_000), AfterValidator(_distinct)]
 
 
 class Candidate(Record):
-    """The revision under report: a commit, and what of the working tree is not in it."""
+    """The revision under report: a commit, and what of the working tree is not in it.
+
+    `committed_stale` says why results in git are not the commit's own; `inherited_stale` the same
+    of stages that were stale at the baseline already, and of which the branch changed nothing.
+    """
 
     commit: Commit
     uncommitted: Annotated[list[Text], Field(max_length=MAX_LISTED)]
     uncommitted_total: Count
     committed_stale: Annotated[list[Text], Field(max_length=MAX_LISTED)]
+    inherited_stale: Annotated[list[Text], Field(max_length=MAX_LISTED)]
     machine: Text
     packages: Annotated[list[Change], Field(max_length=MAX_LISTED)]
 
@@ -380,7 +396,7 @@ class Evidence(Record):
     `scores_missing` says why, if something failed. `scores_removed` are the baseline's alone.
     """
 
-    schema_version: Literal[3]
+    schema_version: Literal[4]
     scores: Annotated[list[Score], Field(min_length=1, max_length=MAX_SCORES)]
     scores_missing: Text | None
     scores_removed: Annotated[list[ScoreName], Field(max_length=MAX_SCORES)]
@@ -405,8 +421,9 @@ class Evidence(Record):
         _distinct([model.name for model in self.models])
         classes = len(self.class_names)
         for model in self.models:
-            if model.candidate is not None and len(model.candidate.classes) != classes:
-                raise ValueError(f"classes needs {classes} entries, as class_names has")
+            for side in (model.candidate, model.committed):
+                if side is not None and len(side.classes) != classes:
+                    raise ValueError(f"classes needs {classes} entries, as class_names has")
             named = [label for one in model.moved for label in (one.actual, one.predicted)]
             if max(named, default=-1) >= classes:
                 raise ValueError(f"a class of a mistake must be below {classes}")
@@ -433,8 +450,8 @@ class Evidence(Record):
         if self.metric not in declared:
             raise ValueError("metric must be one of scores")
         for model in self.models:
-            for side in (model.candidate, model.baseline):
-                for found in (side.validation, side.test) if side else ():
+            for side in model.sides:
+                for found in (side.validation, side.test):
                     if not found.keys() <= {*declared}:
                         raise ValueError("every score of a model must be one of scores")
         return self
@@ -482,7 +499,7 @@ def parse(content: bytes, where: str) -> Evidence:
     try:
         return Evidence.model_validate_json(content)
     except ValidationError as error:
-        problem = _on_one_line(first_problem(error)[:300])
+        problem = _on_one_line(first_problem(error)[:300])[:300]
         remedy = "write it with this revision's `python report.py collect`"
         if problem.startswith("schema_version:"):
             remedy = f"merge the default branch, or {remedy}"

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -52,16 +52,18 @@ def _impossible_names() -> Iterator[None]:
 
 
 class Committed:
-    """Files of a commit, read by two git processes."""
+    """Files of a commit, read by two git processes; `paths` bounds them, and `largest` each."""
 
-    def __init__(self, root: Path, commit: str) -> None:
+    def __init__(
+        self, root: Path, commit: str, paths: Sequence[str] = (), largest: int | None = None
+    ) -> None:
         self._root = root
         self._objects: dict[str, str] = {}
         small = []
-        for entry in git_entries(root, "ls-tree", "-r", "-l", "-z", commit):
+        for entry in git_entries(root, "ls-tree", "-r", "-l", "-z", commit, "--", *paths):
             kind, path = entry.split("\t", 1)
             _, type_, name, size = kind.split()
-            if type_ == "blob":
+            if type_ == "blob" and (largest is None or int(size) <= largest):
                 self._objects[path] = name
                 if int(size) <= LARGEST_PRELOADED_BYTES:
                     small.append(name)

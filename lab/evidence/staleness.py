@@ -6,7 +6,8 @@ DVC answers (`lab.base.dvc`); here its answers become words. What it cannot tell
 import contextlib
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lab.base.dvc import DVCError
@@ -16,6 +17,7 @@ from lab.evidence.changes import ValueChange, value_changes
 
 Stages = Mapping[str, Stage]
 
+IN_GIT = "metrics/"
 REPORTED = ("metrics/runs/", "metrics/dataset.json")  # the files a report is made of
 FOLDER_HASH = re.compile(r"[0-9a-f]{32}\.dir")
 MAX_FILES = 5  # of a folder that changed, by name
@@ -61,6 +63,44 @@ def staleness(root: Path, stages: Stages, commit: str | None = None) -> dict[str
                 found[name] = [f"depends on {above}"]
                 queue.append(name)
     return found
+
+
+def committed_staleness(root: Path, stages: Stages, commit: str) -> dict[str, list[str]]:
+    """Why results that git holds at a commit are not its own; empty when all are.
+
+    Beside the stages that a report is made of, these are the ones that read them. Of what such a
+    stage reads, only what git holds is asked: DVC's folders also hold what models left there that
+    were removed, on some machines. A stage that never ran left nothing in git.
+    """
+    found = staleness(root, stages, commit)
+    made = {path for stage in stages.values() for path in stage.outputs}
+    folders, wanted = _Folders(root, commit), result_stages(stages)
+    for name, stage in stages.items():
+        is_in_git = any(path.startswith(IN_GIT) for path in stage.outputs)
+        if name in wanted or not is_in_git or stage.last_command is None:
+            continue
+        read = {
+            path: tracked
+            for path, tracked in stage.dependencies.items()
+            if path.startswith(IN_GIT) or not _is_made(path, made)
+        }
+        above = [f"depends on {other}" for other in stage.follows if other in found]
+        if reasons := above[:1] or _reasons(replace(stage, dependencies=read), folders):
+            found[name] = reasons
+    return found
+
+
+def _is_made(path: str, made: Collection[str]) -> bool:
+    """Whether a file or folder is, holds, or lies in what a stage writes."""
+    return any(
+        path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
+        for other in made
+    )
+
+
+def lines(stale: Mapping[str, Sequence[str]]) -> list[str]:
+    """The reasons of each stage on one line."""
+    return [f"{stage}: {'; '.join(reasons)}" for stage, reasons in stale.items()]
 
 
 def _reasons(stage: Stage, folders: "_Folders") -> list[str]:

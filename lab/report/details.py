@@ -190,7 +190,7 @@ def _legend(evidence: Evidence) -> list[Block]:
         f"(candidate minus baseline) is that of {_means(evidence.judged)}. Numbers behind ± are "
         "standard deviations over seeds. The interval is a t interval, paired by seed where both "
         "sides have the same seeds, Welch's otherwise. p is corrected by Holm's method over all "
-        "models. The minimum detectable effect (MDE) is the true difference that this many seeds "
+        "rows. The minimum detectable effect (MDE) is the true difference that this many seeds "
         "find significant (p below 0.05, uncorrected) four times out of five."
     )
     large = f"at least the margin of {scale.margin(evidence.margin)}"
@@ -201,12 +201,19 @@ def _legend(evidence: Evidence) -> list[Block]:
         ("{}: significant, but below the margin.", "real but small"),
         ("{}: none of these; a true difference below the MDE is easily missed.", "cannot tell"),
         ("{}, {}: there are no results, or none that belong to this code.", "missing", "stale"),
+        (
+            "{}: git holds other numbers for this code than it gives here, by the margin or more.",
+            "not reproduced",
+        ),
         ("{}, {}: only one side has the model.", "new", "removed"),
     ]
     if evidence.judged != ACCURACY:
         which = "{}: the baseline lacks the score that is judged; nothing is, and the check passes."
         verdicts.append((which, "new score"))
-    check = "The check fails for “regressed”, “missing”, “stale” and “not comparable”."
+    check = (
+        "The check fails for “regressed”, “removed”, “missing”, “stale”, “not reproduced” and “not "
+        "comparable”, and where results in git are stale."
+    )
     return [
         Paragraph([unit]),
         Bullets([prose(template, *map(Strong, names)) for template, *names in verdicts]),

@@ -3,63 +3,132 @@
 from collections.abc import Sequence
 
 from lab.report.document import Line, Piece, Strong, Untrusted, prose
-from lab.report.judgement import NEW_SCORE, SIGNS, STALE, Judged, Judgement, is_identical
+from lab.report.judgement import (
+    NEW_SCORE,
+    NOT_COMPARABLE,
+    NOT_REPRODUCED,
+    REMOVED,
+    SIGNS,
+    STALE,
+    Judged,
+    Judgement,
+    is_identical,
+)
+from lab.report.results_table import named
 from lab.report.wording import Scale
 from lab.verdict.differences import FEWEST_SEEDS
 from lab.verdict.verdicts import Verdict
 
 MOST_NAMED = 3  # models of one verdict
+ASKED = "Asked of you: "
 
 
 def verdict_line(judgement: Judgement) -> Line:
     """Every verdict with its models, the worst first, and what is asked."""
-    if judgement.refusal:
-        name, reason = Strong("Not comparable"), judgement.refusal
-        return prose("✕ {}: {}. {}", name, reason, _request(judgement))
-    if not judgement.models:
-        return prose("✕ {}: neither revision has any results.", Strong("No models"))
-    scale, line = Scale.of(judgement.score), list[Piece]()
-    for verdict, models in judgement.by_verdict().items():
-        if line:
-            line += ["; ", f"{verdict}: "]
+    found = _found(judgement)
+    if judgement.stale:
+        return _stale_in_git(judgement, found)
+    line: list[Piece] = []
+    for position, (verdict, what) in enumerate(found):
+        if position:
+            line += ["; ", f"{verdict}: ", *what]
         else:
-            line += [f"{SIGNS[verdict]} ", Strong(verdict.capitalize()), ": "]
-        for position, one in enumerate(models[:MOST_NAMED]):
-            line += [", " if position else "", Untrusted(one.model.name), _amount(one, scale)]
-        if len(models) > MOST_NAMED:
-            line.append(f" and {len(models) - MOST_NAMED} more")
-    return [*line, ". ", _request(judgement)]
+            line += [f"{SIGNS.get(verdict, '✕')} ", Strong(verdict.capitalize()), ": ", *what]
+    request = _request(judgement)
+    return [*line, ". ", *request] if request else [*line, "."]
+
+
+def _stale_in_git(judgement: Judgement, found: Sequence[tuple[str, Line]]) -> Line:
+    """What a branch needs whose results are not its own, and what those made for it say."""
+    line: list[Piece] = [
+        "✕ ",
+        Strong("Stale in git"),
+        ": the results in this branch are not those of its code, params and data. What was made "
+        "for it here is judged: ",
+    ]
+    for position, (verdict, what) in enumerate(found):
+        line += ["; " if position else "", f"{verdict}: ", *what]
+    commands = map(Untrusted, ("make repro", "git add dvc.lock metrics", "git commit"))
+    asked = prose("Asked of you: commit the results: {}, then {} and {}.", *commands)
+    is_all = all(one.passes for one in judgement.entries) and not judgement.refusal
+    others = [] if is_all else _request(judgement)
+    others = [
+        piece.replace(ASKED, " Also asked: ") if isinstance(piece, str) else piece
+        for piece in others
+    ]
+    return [*line, ". ", *asked, *others]
+
+
+def _found(judgement: Judgement) -> list[tuple[str, Line]]:
+    """The verdicts, the worst first, and of each its models."""
+    if judgement.refusal:
+        return [(NOT_COMPARABLE, [judgement.refusal])]
+    if not judgement.models:
+        return [("no models", ["neither revision has any results"])]
+    scale = Scale.of(judgement.score)
+    return [(verdict, _models(models, scale)) for verdict, models in judgement.by_verdict().items()]
+
+
+def _models(models: Sequence[Judged], scale: Scale) -> Line:
+    line: list[Piece] = []
+    for position, one in enumerate(models[:MOST_NAMED]):
+        line += [", " if position else "", *named(one), _amount(one, scale)]
+    if len(models) > MOST_NAMED:
+        line.append(f" and {len(models) - MOST_NAMED} more")
+    return line
 
 
 def _amount(one: Judged, scale: Scale) -> str:
-    if one.finding is None or one.verdict == STALE:
+    finding, suffix = one.finding, ""
+    if one.verdict == NOT_REPRODUCED:
+        finding, suffix = one.reproduction, " against what git holds"
+    if finding is None or one.verdict == STALE:
         return ""
-    if is_identical(one.model):
+    if one.before is None and not suffix and is_identical(one.model):
         return " (identical results)"
-    found = one.finding.difference
+    found = finding.difference
     amount = f" {scale.with_unit(scale.difference(found.estimate))}"
-    return f"{amount} ({scale.interval(found)})" if found.interval else amount
+    return f"{amount} ({scale.interval(found)}){suffix}" if found.interval else f"{amount}{suffix}"
 
 
-def _request(judgement: Judgement) -> str:
+def _request(judgement: Judgement) -> Line:
     """What is asked of the reader, for the worst of the verdicts."""
     verdicts = judgement.by_verdict()
     if judgement.refusal:
-        return "Asked of you: compare with a revision that has this test set."
+        return ["Asked of you: compare with a revision that has this test set."]
+    if not judgement.models:
+        return []
     if Verdict.MISSING.value in verdicts:
-        return "Asked of you: make the missing results; below it says which, and why."
+        return ["Asked of you: make the missing results; below it says which, and why."]
     if STALE in verdicts:
-        return "Asked of you: run the pipeline again; below are the two commands."
-    if Verdict.REGRESSED.value in verdicts:
-        return "Asked of you: find the cause, or say why the loss is worth it."
+        return ["Asked of you: run the pipeline again; below are the two commands."]
+    if NOT_REPRODUCED in verdicts:
+        return [
+            "Asked of you: make those results again, on a machine like this one where yours gives "
+            "other numbers, and commit them."
+        ]
+    if losses := _losses(verdicts):
+        return [f"Asked of you: {losses}."]
     if Verdict.CANNOT_TELL.value in verdicts:
-        return _power(verdicts[Verdict.CANNOT_TELL.value], Scale.of(judgement.score))
+        return [_power(verdicts[Verdict.CANNOT_TELL.value], Scale.of(judgement.score))]
     if NEW_SCORE in verdicts:
-        return (
+        return [
             "The baseline lacks the score that is judged, so nothing is. Asked of you: judge by a "
             "score that it has, or merge the new one before changes are judged by it."
-        )
-    return "Nothing is asked of you."
+        ]
+    return ["Nothing is asked of you."]
+
+
+def _losses(verdicts: dict[str, list[Judged]]) -> str:
+    """What is asked where something is lost."""
+    asked = []
+    if Verdict.REGRESSED.value in verdicts:
+        asked.append("find the cause, or say why the loss is worth it")
+    if removed := verdicts.get(REMOVED, []):
+        what = "the removed model" if asked else "it"
+        goes, it = (f"{what} goes", "it") if len(removed) == 1 else ("models go", "them")
+        asked.append(f"say why {goes}, or keep {it}")
+    return "; ".join(asked)
 
 
 def _power(models: Sequence[Judged], scale: Scale) -> str:

@@ -5,6 +5,7 @@ could end the span or act elsewhere is shown as an escape such as `\x60`.
 """
 
 import html
+from collections.abc import Iterable
 
 from lab.report import document as doc
 from lab.report.document import Line, Page, Piece, visible
@@ -26,6 +27,11 @@ def markdown(page: Page, pictures: str | None) -> str:
     for block in page.blocks:
         parts += _block(block, pictures)
     return "\n\n".join(parts) + "\n"
+
+
+def paragraphs(lines: Iterable[Line]) -> str:
+    """Lines alone, each a paragraph, for where a page is too much."""
+    return "\n\n".join(map(_line, lines))
 
 
 def _block(block: doc.Block, pictures: str | None) -> list[str]:
@@ -85,7 +91,7 @@ def _table(table: doc.Table) -> str:
 
 
 def _picture(picture: doc.Picture, before: str) -> str:
-    query = "?raw=true" if before.startswith("https://github.com/") else ""
+    query = "?raw=true" if "/blob/" in before else ""  # GitHub's page of a file, on any server
     light, dark = (f"{before}{name}{query}" for name in picture.files)
     return (
         f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'

@@ -8,17 +8,22 @@ from pydantic import Field, StringConstraints
 from lab.base.records import Record
 from lab.evidence.schema import Text
 
+MOST_NOTES = 10
 _ADDRESS = r"https://[A-Za-z0-9.:-]{1,100}(/[A-Za-z0-9_.~-]{1,100}){0,12}/?"
 PICTURES_URL = re.compile(_ADDRESS)
 
 Address = Annotated[str, StringConstraints(pattern=f"^{_ADDRESS}$")]
-Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,39}(\[bot\])?$")]
+Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,39}(\[bot\])?$")]
 
 
 class Notes(Record):
-    """The run that made the report, MLflow's runs, who overrode a failing check, free lines."""
+    """What a workflow adds: the run that measured, MLflow's runs, who accepted a loss, free lines.
+
+    `is_checked` says that the default branch's side set the evidence against git.
+    """
 
     run_url: Address | None = None
     runs_url: Address | None = None
     overridden_by: Login | None = None
-    texts: Annotated[list[Text], Field(max_length=10)] = Field(default_factory=list)
+    is_checked: bool = False
+    texts: Annotated[list[Text], Field(max_length=MOST_NOTES)] = Field(default_factory=list)

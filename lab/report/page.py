@@ -125,16 +125,16 @@ def terminal(judgement: Judgement) -> str:
     scale = Scale.of(judgement.score)
     amount = f"{titled('difference', scale.step)} (95 %)"
     rows = [("model", "baseline", "candidate", amount, "verdict")]
-    for one in judgement.models[:TERMINAL_ROWS]:
-        baseline, candidate, amount = (
-            plain(cell) for cell in results_table.row(one, judgement.score)[1:4]
+    for one in judgement.entries[:TERMINAL_ROWS]:
+        name, baseline, candidate, amount = (
+            plain(cell) for cell in results_table.row(one, judgement.score)[:4]
         )
-        rows.append((one.model.name, baseline, candidate, amount, one.verdict))
+        rows.append((name, baseline, candidate, amount, one.verdict))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    if len(judgement.models) > TERMINAL_ROWS:
-        lines.append(f"… and {len(judgement.models) - TERMINAL_ROWS} more")
+    if len(judgement.entries) > TERMINAL_ROWS:
+        lines.append(f"… and {len(judgement.entries) - TERMINAL_ROWS} more")
     return "\n".join([plain(verdict_line(judgement)), "", *lines])

@@ -4,6 +4,7 @@ from lab.evidence.schema import Evidence
 from lab.report.changes import changed_splits
 from lab.report.document import (
     Block,
+    Bullets,
     Line,
     Link,
     Paragraph,
@@ -18,6 +19,11 @@ from lab.report.notes import Notes
 from lab.report.wording import count, label, many, scale_of
 
 FIX = ("make repro", 'git add dvc.lock metrics && git commit --message "Update the results"')
+CHECKED = (
+    "Taken from git: the commits, the changed files and params, the margin, and what the "
+    "baseline's numbers are compared with. As the branch's own code reported: the candidate's "
+    "numbers, what ran, what it cost, the examples."
+)
 MOST_SIZES = 3  # numbers of seeds named
 MOST_NAMES = 3  # of classes
 
@@ -40,15 +46,15 @@ def stale(evidence: Evidence) -> list[Block]:
             Strong("The results here are stale"),
             names[0] if names else "no stage named",
         )
-    elif evidence.candidate.committed_stale:
+        return [Paragraph(line), Preformatted(FIX)]
+    if evidence.candidate.committed_stale:
         line = prose(
-            "{} ({}). This report shows those that were made for it. To fix the branch:",
+            "{}. This report shows those that were made for it here. Why they are:",
             Strong("The results committed in this branch are stale"),
-            Untrusted(evidence.candidate.committed_stale[0]),
         )
-    else:
-        return []
-    return [Paragraph(line), Preformatted(FIX)]
+        why = Bullets([[Untrusted(reason)] for reason in evidence.candidate.committed_stale])
+        return [Paragraph(line), why, Paragraph(["To fix the branch:"]), Preformatted(FIX)]
+    return []
 
 
 def sources(evidence: Evidence, notes: Notes) -> list[Line]:
@@ -62,12 +68,14 @@ def sources(evidence: Evidence, notes: Notes) -> list[Line]:
         lines.append([Link("The run that made this report", notes.run_url), "."])
     if notes.runs_url is not None:
         lines.append([Link("The runs of training", notes.runs_url), "."])
+    if notes.is_checked:
+        lines.append([CHECKED])
     return [*lines, *([Untrusted(note)] for note in notes.texts)]
 
 
 def _commits(evidence: Evidence) -> Line:
     candidate, baseline = evidence.candidate, evidence.baseline
-    branch = baseline.default_branch
+    branch = baseline.branch
     dirty = many(candidate.uncommitted_total, "uncommitted file")
     line = [
         *prose("Candidate {}", Untrusted(candidate.commit[:12])),
@@ -111,7 +119,7 @@ def _seeds(evidence: Evidence) -> str:
 def _origin(evidence: Evidence) -> list[Line]:
     """Where the baseline's numbers come from, if not simply from its commit."""
     baseline = evidence.baseline
-    if baseline.origin == "committed":
+    if baseline.origin == "committed" and not baseline.reasons:
         return []
     why: list[Piece] = []
     if baseline.reasons:
@@ -125,6 +133,11 @@ def _origin(evidence: Evidence) -> list[Line]:
             "committed results could not be used.",
             Strong("The baseline was reproduced"),
         )
+    elif baseline.origin == "committed":
+        what = prose(
+            "{}: its numbers are those that git holds, and may differ by their machine alone.",
+            Strong("The baseline could not be reproduced here"),
+        )
     else:
         what = prose("{} that could be used or made.", Strong("The baseline has no results"))
     return [[*what, *why]]
@@ -137,8 +150,21 @@ def _cautions(evidence: Evidence) -> list[Line]:
     if splits and "test" not in splits:
         what = Strong("The training data differ")
         lines.append(prose("{}; the test set is the same.", what))
-    lines += [*_class_names(evidence), *_yardstick(evidence)]
+    lines += [*_inherited(evidence), *_class_names(evidence), *_yardstick(evidence)]
     return [*lines, *_machines(evidence), *_packages(evidence)]
+
+
+def _inherited(evidence: Evidence) -> list[Line]:
+    """Says that results were stale before this branch began, and where that is to be put right."""
+    reasons = evidence.candidate.inherited_stale
+    if not reasons:
+        return []
+    what, branch = Strong("Results were stale at the baseline already"), evidence.baseline.branch
+    more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    where = prose("on {}", Untrusted(branch)) if branch else ["there"]
+    line = prose(f"{{}} ({{}}{more}), and this branch changed nothing of that: run ", what,
+                 Untrusted(reasons[0]))  # fmt: skip
+    return [[*line, Untrusted("make repro"), " ", *where, " and commit the results there."]]
 
 
 def _class_names(evidence: Evidence) -> list[Line]:

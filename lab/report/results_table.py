@@ -1,6 +1,6 @@
 """The test scores that a report judges: a row a model, the intervals, what rows cannot say."""
 
-from lab.evidence.schema import Evidence, ModelSide
+from lab.evidence.schema import Evidence, Model, ModelSide
 from lab.report.document import (
     Block,
     Bullets,
@@ -12,7 +12,16 @@ from lab.report.document import (
     prose,
     remainder,
 )
-from lab.report.judgement import NEW, NEW_SCORE, REMOVED, STALE, Judged, Judgement, seeds_needed
+from lab.report.judgement import (
+    NEW,
+    NEW_SCORE,
+    NOT_REPRODUCED,
+    REMOVED,
+    STALE,
+    Judged,
+    Judgement,
+    seeds_needed,
+)
 from lab.report.wording import Scale, drawing, label, p_value, titled
 from lab.results.schema import Score
 from lab.verdict.differences import FEWEST_SEEDS
@@ -20,6 +29,7 @@ from lab.verdict.verdicts import Verdict
 
 MOST_DRAWN = 40  # intervals in characters
 MOST_REASONS = 3  # why a model is stale
+BEST = "best model"
 MAX_SEEDS_ADVISED = 1_000  # more is no advice
 
 
@@ -27,13 +37,18 @@ def results(evidence: Evidence, judgement: Judgement) -> list[Block]:
     """The table, the intervals drawn in characters, and remarks."""
     score = judgement.score
     scale, header = Scale.of(score), columns(score)
-    rows = [row(one, score) for one in judgement.models]
+    entries = [*judgement.models, *([judgement.best] if judgement.best else [])]
+    rows = [row(one, score) for one in entries]
     blocks: list[Block] = [Table(header, rows, header[1:6])]
-    found = [(one.model.name, one.finding.difference) for one in judgement.models if one.finding]
+    found = [
+        (BEST if one.before else one.model.name, one.finding.difference)
+        for one in entries
+        if one.finding
+    ]
     if found:
         blocks.append(Preformatted(drawing(found[:MOST_DRAWN], evidence.margin, scale)))
         blocks += remainder(min(len(found), MOST_DRAWN), len(found))
-    lines = [line for one in judgement.models for line in _remarks(one, evidence, score)]
+    lines = [line for one in entries for line in _remarks(one, evidence, score)]
     if not score.higher_is_better:
         lines.insert(0, prose("Of {} less is better.", label(score.name)))
     return [*blocks, Bullets(lines)] if lines else blocks
@@ -55,12 +70,12 @@ def columns(score: Score) -> tuple[str, ...]:
 
 def row(one: Judged, score: Score) -> list[Line]:
     """The cells of a model, in the order of `columns`."""
-    model, scale = one.model, Scale.of(score)
-    name: Line = [Untrusted(model.name)]
-    if model.renamed_from:
+    model, scale, name = one.model, Scale.of(score), named(one)
+    if model.renamed_from and not one.before:
         name = prose("{} (was {})", Untrusted(model.name), Untrusted(model.renamed_from))
+    before = one.before or model
     sides: list[Line] = [
-        [_value(model.baseline, model.baseline_missing, score)],
+        [_value(before.baseline, before.baseline_missing, score)],
         [_value(model.candidate, model.candidate_missing, score)],
     ]
     verdict = [Strong(one.verdict)]
@@ -78,6 +93,18 @@ def row(one: Judged, score: Score) -> list[Line]:
     ]
 
 
+def named(one: Judged) -> Line:
+    """A model by its name; the best models of the two sides by theirs."""
+    name = Untrusted(one.model.name)
+    if one.before is None:
+        return [name]
+    return prose("{} {} (before {})", BEST, name, Untrusted(_old_name(one.before)))
+
+
+def _old_name(model: Model) -> str:
+    return model.renamed_from or model.name
+
+
 def _value(side: ModelSide | None, missing: str | None, score: Score) -> str:
     if side is None:
         return "missing" if missing else "–"
@@ -87,6 +114,8 @@ def _value(side: ModelSide | None, missing: str | None, score: Score) -> str:
 def _remarks(one: Judged, evidence: Evidence, score: Score) -> list[Line]:
     """What the row of a model cannot say."""
     model, name = one.model, Untrusted(one.model.name)
+    if one.before:
+        return [_best(one.before, model, score), *_more_seeds(one, evidence, score)]
     lines: list[Line] = []
     missing = (("candidate", model.candidate_missing), ("baseline", model.baseline_missing))
     for side, reason in missing:
@@ -102,31 +131,73 @@ def _remarks(one: Judged, evidence: Evidence, score: Score) -> list[Line]:
     if one.verdict == NEW:
         lines.append(prose("{} is new: the baseline has nothing to compare it with.", name))
     if one.verdict == REMOVED:
-        lines.append(prose("{} was removed: only the baseline has it.", name))
+        where, what = Untrusted("compare.was"), Untrusted("params.yaml")
+        lines.append(
+            prose(
+                "{} was removed: only the baseline has it. If it has another name now, {} in {} "
+                "says so.",
+                name,
+                where,
+                what,
+            )
+        )
     if model.renamed_from:
         old = Untrusted(model.renamed_from)
-        lines.append(prose("{} was renamed from {}: same params, same results.", name, old))
+        lines.append(prose("{} is {} by another name, and compared with it.", name, old))
+    if model.committed and one.verdict != STALE:
+        lines.append(_reproduced(one, model.committed, score))
     if one.verdict == STALE:
         reasons = map(Untrusted, model.stale[:MOST_REASONS])
         lines += [prose("{} is stale: {}.", name, reason) for reason in reasons]
-    if one.verdict == Verdict.CANNOT_TELL:
-        lines += _advice(one, evidence.margin, Scale.of(score))
-    return lines
+    return [*lines, *_more_seeds(one, evidence, score)]
+
+
+def _best(before: Model, now: Model, score: Score) -> Line:
+    """Why two models are compared."""
+    names = Untrusted(now.name), label(score.name), Untrusted(_old_name(before))
+    return prose("The best model is {} now (by validation {}), and was {} before.", *names)
+
+
+def _reproduced(one: Judged, committed: ModelSide, score: Score) -> Line:
+    """What became here of results that another machine made."""
+    model, scale = one.model, Scale.of(score)
+    name, finding = Untrusted(one.model.name), one.reproduction
+    if finding is None or model.candidate is None:
+        which = label(score.name)
+        return prose("{}: another machine made what git holds, which has no {}.", name, which)
+    held, made = (scale.spread(side.test[score.name]) for side in (committed, model.candidate))
+    found = finding.difference
+    amount = scale.with_unit(scale.difference(found.estimate))
+    if found.interval:
+        amount += f", 95 % interval {scale.interval(found)}"
+    numbers = f"({held} in git, {made} here: {amount})"
+    if one.verdict == NOT_REPRODUCED:
+        what = "{}: another machine made what git holds, and it is {} here {}."
+        return prose(what, name, Strong(NOT_REPRODUCED), numbers)
+    word = "the same" if found.is_identical else finding.verdict.value
+    return prose(
+        "{}: another machine made what git holds. Reproduced here: {} {}.", name, word, numbers
+    )
+
+
+def _more_seeds(one: Judged, evidence: Evidence, score: Score) -> list[Line]:
+    if one.verdict != Verdict.CANNOT_TELL:
+        return []
+    return _advice(one, evidence.margin, Scale.of(score))
 
 
 def _advice(one: Judged, margin: float, scale: Scale) -> list[Line]:
     """For an undecided model: how many seeds would decide."""
-    name = Untrusted(one.model.name)
     if one.finding is None or one.model.candidate is None:
         return []
     found, seeds = one.finding.difference, len(one.model.candidate.seeds)
     if found.interval is None:
         reason = "with fewer it would rest on one degree of freedom and say nothing"
-        fewest = str(FEWEST_SEEDS)
-        return [prose("{}: an interval needs at least {} seeds a side; {}.", name, fewest, reason)]
+        what = f": an interval needs at least {FEWEST_SEEDS} seeds a side; {reason}."
+        return [[*named(one), what]]
     needed = seeds_needed(found, seeds, margin)
     if needed is None or needed <= seeds:
         return []
     amount = f"about {needed}" if needed <= MAX_SEEDS_ADVISED else "over a thousand"
     what = f"the MDE would be the margin of {scale.margin(margin)}"
-    return [prose("{}: with {} seeds a side {}.", name, amount, what)]
+    return [[*named(one), f": with {amount} seeds a side {what}."]]

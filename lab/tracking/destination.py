@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from lab.base.errors import LabError
-from lab.base.remote import DAGSHUB_REPO, dagshub_host, dagshub_token
+from lab.base.remote import dagshub_host, dagshub_repository, dagshub_token
 
 EXPERIMENT = "fair-trial"  # the name under which MLflow lists the runs
 LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the working directory
@@ -75,15 +75,14 @@ def server_url(environment: Mapping[str, str] = os.environ) -> str:
         LabError: a variable breaks a rule; the message names it and holds no secret.
     """
     uri = environment.get("MLFLOW_TRACKING_URI", "").strip()
-    repo = environment.get("DAGSHUB_REPO", "").strip()
+    given = environment.get("DAGSHUB_REPO", "")
     if is_server(uri):
         parts = _parts(uri)
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
         return bare.geturl().rstrip("/")
-    if not repo:
+    if not given.strip():
         return ""
-    if not DAGSHUB_REPO.fullmatch(repo):
-        raise LabError(f"DAGSHUB_REPO: must be owner/name; got {repo[:60]!r}; correct it")
+    repo = dagshub_repository(given, environment)
     if not dagshub_token(environment):
         raise LabError(
             "DAGSHUB_USER_TOKEN: needed to mirror runs to DAGSHUB_REPO, but not set; "
@@ -127,7 +126,8 @@ def _login_at_dagshub(environment: Mapping[str, str]) -> dict[str, str]:
     """
     import requests
 
-    token, repo = dagshub_token(environment), environment["DAGSHUB_REPO"].strip()
+    token = dagshub_token(environment)
+    repo = dagshub_repository(environment["DAGSHUB_REPO"], environment)
     host = dagshub_host(environment)
     name = host_of(host)
 

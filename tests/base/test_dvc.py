@@ -95,6 +95,35 @@ def test_a_cache_is_shared_whose_path_has_odd_characters(pipeline, tmp_path, nam
 # --- commands ------------------------------------------------------------------------------------
 
 
+def test_the_cache_knows_whether_it_holds_all_of_a_folder(pipeline):
+    stage = read_stages(pipeline)["data"]
+    folder, cache = stage.outputs["data"].recorded, dvc.Cache(pipeline)
+    file = cache.file(folder, "a")
+
+    assert cache.holds(folder)
+    assert cache.holds(f"{file.parent.name}{file.name}")
+    file.unlink()
+    assert not cache.holds(folder)
+    assert not cache.holds("0" * 32)
+    assert not cache.holds("0" * 32 + ".dir")
+    assert not cache.holds("../x")
+
+
+def test_a_stage_that_is_forgotten_is_looked_for_among_the_runs(pipeline):
+    """Its results in dvc.lock are of another machine: the cache lacks them, DVC would run it."""
+    lock = pipeline / "dvc.lock"
+    here = lock.read_text()
+    recorded = read_stages(pipeline)["data"].outputs["data"].recorded
+    shutil.rmtree(pipeline / "data")
+    lock.write_text(here.replace(recorded, "0" * 32 + ".dir"))
+    dvc.forget(pipeline, [])
+    assert "0" * 32 in lock.read_text()
+    dvc.forget(pipeline, ["data", "unknown"])
+
+    assert "is cached - skipping run" in run(pipeline, "dvc", "repro", "data")
+    assert read_stages(pipeline)["data"].outputs["data"].recorded == recorded
+
+
 def test_a_command_returns_what_it_printed_and_fails_in_one_line(pipeline):
     assert json.loads(dvc.run("status", "--json")) == {}
     with pytest.raises(DVCError) as caught:

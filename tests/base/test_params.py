@@ -92,6 +92,19 @@ def test_valid_params_are_read():
                                       "got True; correct the value"),
         ("margin: 0.001", "margin: .nan", "params.yaml: compare.margin: must be a finite number; "
                                           "got nan; correct the value"),
+        ("was: {}", "was: {rely_8: old}",
+         "params.yaml: compare.was.rely_8: must be a model of this file, its former name behind "
+         "the colon; got rely_8; did you mean relu_8?"),
+        ("was: {}", "was: {a.b: old}",
+         "params.yaml: compare.was.a.b: a model's name takes letters, digits, _ and - (64 at "
+         "most); got 'a.b'; rename it"),
+        ("was: {}", "was: {relu_8: 5}", "params.yaml: compare.was.relu_8: must be text; got 5; "
+                                        "correct the value"),
+        ("was: {}", "was: {relu_8: old, linear_4: old}", "params.yaml: compare: was: relu_8 and "
+                                                         "linear_4 cannot both have been old; "
+                                                         "remove one"),
+        ("was: {}", "wass: {}",
+         "params.yaml: compare.wass: unknown key; got {}; did you mean was?"),
         ("hidden: [8]", "hidden: &a [8]", "params.yaml:13:37: not valid YAML: anchors (&) "
                                               "are not read, write the values out; fix that line"),
         ("epochs: 1", "epochs: [5", "params.yaml:9:13: not valid YAML: expected ',' or ']', "
@@ -108,6 +121,14 @@ def test_a_network_without_a_file_is_reported_with_the_known_ones(tmp_path):
 
     with pytest.raises(ParamsError, match=r"models.relu_8.network: must be a file of task/netw"):
         params.load(path)
+
+
+def test_former_names_of_models_may_be_left_out_or_be_of_any_kind():
+    older = params.parse(SMALL.replace("  was: {}\n", "").encode(), "p")
+    renamed = params.parse(SMALL.replace("was: {}", "was: {relu_8: v1.old}").encode(), "p")
+
+    assert older.compare.was == {}
+    assert renamed.compare.was == {"relu_8": "v1.old"}
 
 
 def test_a_key_given_twice_is_refused():

@@ -1,14 +1,17 @@
 """A stand-in for GitHub, and the steps of a pull request run against it."""
 
 import json
+import shutil
 import sys
 
 import pytest
+from clones import Clones
 from github_server import GitHub, serving
-from pull_requests import RECORDER, SERVER
+from reporting import RECORDER, SERVER
+from trials import BAD, GOOD, MEDIUM, Trials
 
 import pull_request as script
-from lab.ci import posting
+from lab.ci import lost, posting, pulls, trusted
 from lab.ci.github import Api
 from lab.report import pictures
 from lab.report.document import Picture
@@ -30,8 +33,9 @@ def api(server, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def without_cml(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").symlink_to(shutil.which("git") or "git")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
 
 @pytest.fixture
@@ -53,6 +57,26 @@ def recorded(tmp_path):
     return make, seen
 
 
+@pytest.fixture
+def trials(server, tmp_path):
+    """Pull requests with real commits and made-up results."""
+    return Trials(server, Clones(tmp_path / "clones", trusted=tmp_path))
+
+
+@pytest.fixture
+def stacked(server, trials):
+    """One commit, worse than `trunk` and better than `own`, which is on top of trunk.
+
+    Returns what opens a pull request of it, by number, base, and the repository it comes from.
+    """
+    trials.measured({"relu_128": GOOD}, "good")
+    trials.clones.push("trunk")
+    trials.measured({"relu_128": BAD}, "bad")
+    trials.clones.push("own")
+    trials.measured({"relu_128": MEDIUM}, "medium")
+    return trials.proposed
+
+
 DRAWN = [Picture("differences", "Differences")]  # drawing takes a second; elsewhere it is tested
 
 
@@ -70,12 +94,26 @@ def step(server, monkeypatch, tmp_path):
     monkeypatch.setenv("GITHUB_SERVER_URL", SERVER)
     monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event.json"))
     monkeypatch.setattr(posting, "COMMENT_PAUSES_SECONDS", NO_PAUSES)
+    monkeypatch.setattr(pulls, "SETTLING_SECONDS", NO_PAUSES)
+    monkeypatch.setenv("GITHUB_RUN_ID", "99")
 
     def run(name: str, event) -> str:
         (tmp_path / "event.json").write_text(json.dumps(event))
-        getattr(script, name)()
+        steps = {"lost": lost.main}
+        steps.get(name, getattr(trusted if hasattr(trusted, name) else script, name, None))()
         output = tmp_path / "OUTPUT"
         return output.read_text() if output.exists() else ""
+
+    return run
+
+
+@pytest.fixture
+def report(step):
+    """Runs `page` and `post` on an event."""
+
+    def run(event) -> None:
+        if step("page", event).endswith("is_ready=true\n"):
+            step("post", event)
 
     return run
 

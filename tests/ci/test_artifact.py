@@ -10,7 +10,7 @@ import zlib
 import pytest
 from evidences import evidence
 from github_server import zipped
-from pull_requests import FORK, SHA, packed, the_run
+from reporting import FORK, SHA, packed, the_run
 
 from lab.base.errors import DataError
 from lab.ci import artifact
@@ -18,9 +18,7 @@ from lab.ci.github import GitHubError
 
 
 def read(api, server, archive: bytes | None):
-    return artifact.read_report(
-        api, the_run(server, server.add_pull(7, SHA, "change", FORK), archive)
-    )
+    return artifact.left_by(api, the_run(server, server.add_pull(7, SHA, "change", FORK), archive))
 
 
 def test_the_report_is_read_and_the_token_stays_at_github(api, server):
@@ -32,7 +30,7 @@ def test_the_newest_of_several_attempts_counts(api, server):
     run = the_run(server, server.add_pull(7, SHA, "change", FORK), b"garbage")
     server.add_artifact(30, 301, packed())
 
-    assert artifact.read_report(api, run).candidate.commit == SHA
+    assert artifact.left_by(api, run).candidate.commit == SHA
 
 
 def symlink() -> bytes:
@@ -70,6 +68,9 @@ HOSTILE = {
     "absolute path": (lambda: zipped({"/report.json": b"{}"}), "holds 0 files"),
     "a symbolic link": (symlink, "invalid json"),
     "two of a name": (twice, "holds 2 files"),
+    "a report and a failure": (
+        lambda: zipped({"report.json": b"{}", "failure.json": b"{}"}), "holds 2 files",
+    ),
     "bzip2": (lambda: zipped({"report.json": bytes(99)}, zipfile.ZIP_BZIP2), "unusual way"),
     "a false size": (lying, "no readable zip|invalid json"),
     "invalid UTF-8": (lambda: zipped({"report.json": b'{"margin": "\xff\xfe"}'}), "json"),
@@ -128,4 +129,4 @@ def test_an_archive_that_is_itself_too_large_is_not_downloaded_whole(api, server
         read(api, server, archive)
     server.artifacts[0]["size_in_bytes"] = 5  # GitHub itself would have to lie
     with pytest.raises(GitHubError, match="more than"):
-        artifact.read_report(api, the_run(server, server.pulls[0]))
+        artifact.left_by(api, the_run(server, server.pulls[0]))

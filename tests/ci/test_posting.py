@@ -1,4 +1,4 @@
-"""The one comment and the check run, with CML and without."""
+"""The one comment, with CML and without."""
 
 import os
 import sys
@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 from github_server import BOT
-from pull_requests import CHECK, COMMENT, MARK, SERVER, SHA
+from reporting import COMMENT, MARK, SERVER
 
 from lab.ci import cml, posting
 from lab.ci.github import GitHubError
-from lab.ci.posting import Post
 
 WATERMARK = '![](https://cml.dev/watermark.png#abc123 "CML watermark fair trial")'
 
@@ -75,18 +74,14 @@ def test_a_refusal_is_not_repeated(api, server):
 
 def test_cml_is_called_so(api, server, recorded):
     posting.comment(api, SERVER, 7, f"{MARK}\nreal ✕")
-    post = Post(number=7, head_sha=SHA, conclusion="neutral", summary="? Cannot tell")
-    posting.check(api, SERVER, post)
 
-    first, second = recorded[1]()
-    assert first["arguments"] == COMMENT
-    assert first["markdown"] == f"{MARK}\nreal ✕"
-    assert second["arguments"] == CHECK
-    assert (first["token"], first["quiet"]) == ("the-token", "1")
-    assert first["git"] != os.environ.get("GIT_CONFIG_GLOBAL")
-    assert not Path(first["git"]).exists()
-    assert server.checks == []  # nothing is done twice
-    assert server.comments == []
+    (call,) = recorded[1]()
+    assert call["arguments"] == COMMENT
+    assert call["markdown"] == f"{MARK}\nreal ✕"
+    assert (call["token"], call["quiet"]) == ("the-token", "1")
+    assert call["git"] != os.environ.get("GIT_CONFIG_GLOBAL")
+    assert not Path(call["git"]).exists()
+    assert server.comments == []  # nothing is done twice
 
 
 def test_cml_edits_where_it_would_find_our_comment(api, server, recorded):
@@ -118,14 +113,10 @@ def test_a_failing_cml_is_tried_twice_then_replaced(api, server, recorded, capsy
     recorded[0](code=1)
 
     posting.comment(api, SERVER, 7, f"{MARK}\nreal")
-    posting.check(api, SERVER, Post(number=7, head_sha=SHA, conclusion="failure", summary="x"))
 
-    assert [one["arguments"][0] for one in recorded[1]()] == ["comment", "comment", "check"]
+    assert [one["arguments"][0] for one in recorded[1]()] == ["comment", "comment"]
     assert [one["body"] for one in server.comments] == [f"{MARK}\nreal"]
-    assert server.checks[0]["conclusion"] == "failure"
-    output = capsys.readouterr().out
-    assert "cml comment: exit 1" in output
-    assert "cml check: exit 1" in output
+    assert "cml comment: exit 1" in capsys.readouterr().out
 
 
 def test_a_hanging_cml_is_ended(api, server, recorded, tmp_path, monkeypatch):

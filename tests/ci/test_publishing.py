@@ -1,7 +1,7 @@
 """The branch of pictures."""
 
 import pytest
-from pull_requests import SERVER, SHA
+from reporting import SERVER, SHA
 
 from lab.ci import publishing
 

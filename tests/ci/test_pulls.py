@@ -1,95 +1,130 @@
-"""Which pull request a run belongs to, whatever strangers call their branches and forks."""
+"""Which pull requests a commit belongs to, and which runs may be theirs."""
 
 import pytest
 from github_server import repository
-from pull_requests import FORK, SHA, the_run
+from reporting import FORK, SHA, the_run
 
-from lab.ci import pulls
+from lab.ci import measurements, pulls
+from lab.ci.github import GitHubError
+from lab.ci.measurements import Measurement
 from lab.ci.pulls import NothingToReportError
 
-
-def test_the_pull_request_of_a_fork_is_found(api, server):
-    pull = server.add_pull(7, SHA, "change", FORK)
-
-    assert pulls.find(api, the_run(server, pull)).number == 7
+BASE, OTHER = "b" * 40, "c" * 40
 
 
-def test_equal_branch_names_of_two_forks_are_told_apart(api, server):
-    server.add_pull(6, "c" * 40, "change", repository("another", 3))
-    mine = server.add_pull(7, SHA, "change", FORK)
-
-    assert pulls.find(api, the_run(server, mine)).number == 7
+def numbers(api) -> list[int]:
+    return [pull.number for pull in pulls.of_commit(api, SHA)]
 
 
-def test_a_fork_of_the_same_owner_under_another_id_is_another_one(api, server):
-    server.add_pull(6, SHA, "change", repository("stranger", 99))
-    run = the_run(server, {"head": {"sha": SHA, "ref": "change", "repo": FORK}})
+def test_every_open_pull_request_of_the_commit_is_found(api, server):
+    server.add_pull(9, SHA, "change", FORK)
+    server.add_pull(7, SHA, "mine")
+    server.add_pull(6, OTHER, "change", repository("another", 3))
+    server.add_pull(5, SHA, "change", FORK)["state"] = "closed"
 
-    with pytest.raises(NothingToReportError, match="no open pull request"):
-        pulls.find(api, run)
-
-
-def test_an_old_run_that_ends_after_a_newer_one_reports_nothing(api, server):
-    pull = server.add_pull(7, SHA, "change", FORK)
-    run = the_run(server, pull)
-    pull["head"]["sha"] = "e" * 40
-
-    with pytest.raises(NothingToReportError, match="not the newest commit of #7"):
-        pulls.find(api, run)
+    assert numbers(api) == [7, 9]
 
 
-def test_a_closed_pull_request_gets_no_report(api, server):
-    pull = server.add_pull(7, SHA, "change", FORK)
-    pull["state"] = "closed"
+def test_the_pull_request_is_found_among_many_and_without_its_fork(api, server):
+    for number in range(130):
+        server.add_pull(number + 1, f"{number:040x}", "change", FORK)
+    server.add_pull(200, SHA, "change", FORK)["head"]["repo"] = None
 
-    with pytest.raises(NothingToReportError, match="no open pull request"):
-        pulls.find(api, the_run(server, pull))
-
-
-def test_a_renamed_branch_gets_no_report(api, server):
-    pull = server.add_pull(7, SHA, "change", FORK)
-    run = the_run(server, pull)
-    pull["head"] = {**pull["head"], "ref": "renamed"}
-
-    with pytest.raises(NothingToReportError, match="no open pull request"):
-        pulls.find(api, run)
+    assert numbers(api) == [200]
 
 
-@pytest.mark.parametrize("where", ["in the event", "in the list"])
-def test_a_deleted_fork_gets_no_report(api, server, where):
-    pull = server.add_pull(7, SHA, "change", FORK)
-    run = the_run(server, pull)
-    if where == "in the event":
-        run = run.model_copy(update={"head_repository": None})
-    else:
-        pull["head"]["repo"] = None
+def test_a_commit_that_is_no_newest_one_gets_no_report(api, server):
+    server.add_pull(7, OTHER, "change", FORK)
 
-    with pytest.raises(NothingToReportError, match=r"gone|no open"):
-        pulls.find(api, run)
+    with pytest.raises(NothingToReportError, match="newest commit of no open pull request"):
+        numbers(api)
 
 
-def test_one_branch_in_two_pull_requests_is_ambiguous(api, server):
-    pull = server.add_pull(7, SHA, "change", FORK)
-    server.add_pull(8, SHA, "change", FORK, base="other")
+def test_whether_there_are_conflicts_is_waited_for(api, server, monkeypatch):
+    monkeypatch.setattr(pulls, "SETTLING_SECONDS", (0.0,) * 3)
+    server.add_pull(7, SHA)["mergeable"] = False
+    server.mergeable_after[7] = 2
+    assert pulls.settled(api, 7).mergeable is False
 
-    with pytest.raises(NothingToReportError, match=r"several pull requests \(#7, #8\)"):
-        pulls.find(api, the_run(server, pull))
+    server.mergeable_after[7] = 20
+    assert pulls.settled(api, 7).mergeable is None
+
+
+def test_a_number_that_is_none_is_refused(api, server):
+    with pytest.raises(GitHubError, match="404"):
+        pulls.get(api, 7)
+
+
+# --- runs ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "branch", ["a$(touch x)", "a;rm -rf .", "a`id`'\"", "a&state=all", "ä/#?%"]
+    ("head", "may_be"),
+    [
+        ({}, True),
+        ({"ref": "another"}, False),
+        ({"repo": repository("stranger", 99)}, False),
+        ({"repo": None}, True),
+    ],
 )
-def test_a_branch_name_is_only_a_name(api, server, branch):
+@pytest.mark.parametrize("branch", ["change", "a$(touch x)", "a&state=all", "ä/#?%"])
+def test_whose_a_run_may_be_is_told_by_branch_and_repository(api, server, head, may_be, branch):
     pull = server.add_pull(7, SHA, branch, FORK)
+    run = the_run(server, pull)
+    pull["head"] = {**pull["head"], **head}
 
-    assert pulls.find(api, the_run(server, pull)).number == 7
+    assert Measurement(api, run).may_be_of(pulls.get(api, 7)) == may_be
 
 
-def test_the_pull_request_is_found_among_many(api, server):
-    for number in range(130):
-        server.add_pull(
-            number + 1, f"{number:040x}", "change", repository("stranger", 1000 + number)
-        )
-    pull = server.add_pull(200, SHA, "change", FORK)
+def test_where_github_names_the_pull_request_of_a_run_that_counts(api, server):
+    pull = server.add_pull(7, SHA, "change")
+    run = the_run(server, pull).model_copy(update={"pull_requests": [pulls.Number(number=8)]})
 
-    assert pulls.find(api, the_run(server, pull)).number == 200
+    assert not Measurement(api, run).may_be_of(pulls.get(api, 7))
+
+
+class Made(Measurement):
+    """A measurement that left something made up."""
+
+    def __init__(self, run, left) -> None:
+        super().__init__(None, run)
+        self._left, self.reads = left, 0
+
+    def left(self):
+        self.reads += 1
+        return self._left
+
+
+def test_which_measurement_counts(api, server):
+    run, pull = the_run(server, server.add_pull(7, SHA, "change", FORK)), pulls.get(api, 7)
+    good, lost, running, other = (
+        Made(run, left) for left in (failure(BASE), "lost", None, failure(OTHER))
+    )
+
+    def counts(*measured):
+        return measurements.against(measured, BASE, pull)
+
+    assert counts(good, lost) == (good, failure(BASE))
+    assert counts(lost, good) == (lost, "lost")  # the newer one may have been the same trial
+    assert counts(running, good) == (good, failure(BASE))  # what has not ended takes nothing away
+    assert counts(running, lost, good) == (running, None)
+    assert counts(other, good) == (good, failure(BASE))
+    with pytest.raises(LookupError):
+        counts(other)
+
+
+def test_runs_of_others_hide_none_and_few_are_read(api, server):
+    pull_ = server.add_pull(7, SHA, "change", FORK)
+    pull = pulls.get(api, 7)
+    own = Made(the_run(server, pull_), failure(BASE))
+    pull_["head"] = {**pull_["head"], "ref": "copy"}
+    copies = [Made(the_run(server, pull_, number=100 + n), failure(OTHER)) for n in range(30)]
+
+    assert measurements.against([*copies, own], BASE, pull)[0] is own
+    assert sum(one.reads for one in copies) == measurements.MOST_RUNS
+
+
+def failure(baseline):
+    return measurements.Failure(
+        schema_version=1, commit=SHA, baseline=baseline, stage=None, lines=["no"]
+    )

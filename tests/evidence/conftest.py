@@ -17,6 +17,7 @@ TRAIN = '''\
 """Stage `train` of the tests: results as if a model had been trained."""
 import itertools
 import math
+import os
 import sys
 
 import numpy as np
@@ -34,6 +35,10 @@ data = load_prepared()
 classes, inputs = len(data.description.class_names), math.prod(data.description.shape)
 mistakes = 10 if model.own["activation"] == "relu" else 20
 mistakes += len(repr(model)) % 7 + 3 * train.epochs + tree.dataset.split_seed
+# What another machine makes of the same.
+mistakes += int(os.environ.get("MACHINE_MISTAKES", "0"))
+confidence = float(os.environ.get("MACHINE_CONFIDENCE", "0.9"))
+device = os.environ.get("MACHINE_DEVICE", "cpu")
 
 def evaluated(split):
     predictions_SN = np.repeat(split.labels[None], len(train.seeds), axis=0)
@@ -41,9 +46,10 @@ def evaluated(split):
         wrong = np.random.default_rng(seed).permutation(len(row))[: mistakes + seed % 3]
         row[wrong] = (row[wrong] + 1) % classes
     accuracy_S = (predictions_SN == split.labels).mean(axis=1)
-    confidence_SN = np.full(predictions_SN.shape, 0.9, dtype=np.float32)
-    others = np.full((*predictions_SN.shape, classes), np.float32(0.1 / (classes - 1)))
-    np.put_along_axis(others, predictions_SN[..., None].astype(int), np.float32(0.9), axis=2)
+    confidence_SN = np.full(predictions_SN.shape, confidence, dtype=np.float32)
+    rest = np.float32((1 - confidence) / (classes - 1))
+    others = np.full((*predictions_SN.shape, classes), rest)
+    np.put_along_axis(others, predictions_SN[..., None].astype(int), np.float32(confidence), axis=2)
     return Evaluation(accuracy_S, 1 - accuracy_S, predictions_SN, confidence_SN, others)
 
 with Meter() as meter:
@@ -57,7 +63,7 @@ with Meter() as meter:
     epochs = [Epoch(seeds, number + 1, validation.loss_S, validation.loss_S, validation.accuracy_S)
               for number in range(train.epochs)]
 trained = Trained(seeds, weights, 4, tuple(epochs), validation, test)
-write_trained(name, trained, data, device="cpu", precision="float32")
+write_trained(name, trained, data, device=device, precision="float32")
 write_cost(name, meter.usage, 1_000, tracked(name)[0])
 
 def main() -> None:

@@ -2,52 +2,26 @@
 
 import importlib
 import json
-import runpy
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from comparisons import collected, remake, shown, words
 from dvc.repo import Repo
 
-import prepare
 from lab.base.stages import read_stages
 from lab.data.examples import Dataset
-from lab.evidence.collection import collect
-from lab.evidence.schema import MAX_MOVED, Evidence, ImageInput, RowInput, TextInput
+from lab.evidence.schema import MAX_MOVED, ImageInput, RowInput, TextInput
 from lab.report import page
 from lab.report.judgement import judge
 from lab.report.notes import Notes
 
 
-def collected(named: str | None = None) -> Evidence:
-    return collect(Path(), named, shown.append)
-
-
-shown: list[str] = []
-
-
 @pytest.fixture(autouse=True)
 def _forget():
     shown.clear()
-
-
-def words(evidence: Evidence) -> dict[str, str]:
-    return {one.model.name: one.verdict for one in judge(evidence).models}
-
-
-def remake(monkeypatch) -> None:
-    """What `dvc repro train` does, in this process and at once; its own work is tested above."""
-    prepare.main()
-    names = [name for name in read_stages(Path()) if name.startswith("train@")]
-    for name in names:
-        monkeypatch.setattr(sys, "argv", ["train.py", name.removeprefix("train@")])
-        runpy.run_path("train.py")
-    with Repo() as repo:
-        for name in ["prepare", *names]:
-            repo.commit(name, force=True)
 
 
 # --- what is compared ----------------------------------------------------------------------------
@@ -122,38 +96,6 @@ def test_the_baseline_may_be_the_candidate(repository):
 
 
 # --- models, seeds and data that differ ----------------------------------------------------------
-
-
-def test_models_on_one_side_only(repository, monkeypatch):
-    repository.edit("params.yaml", "  linear_4:", "  tanh_4:")
-    repository.edit("params.yaml", "activation: linear", "activation: tanh")
-    remake(monkeypatch)
-    found = collected()
-
-    assert words(found) == {"relu_8": "equivalent", "tanh_4": "new", "linear_4": "removed"}
-
-
-def test_a_renamed_model_is_recognised_by_its_params_and_results(repository, monkeypatch):
-    repository.edit("params.yaml", "  linear_4:", "  plain_4:")
-    remake(monkeypatch)
-    found = collected()
-
-    assert [(model.name, model.renamed_from) for model in found.models] == [
-        ("relu_8", None),
-        ("plain_4", "linear_4"),
-    ]
-    assert words(found)["plain_4"] == "equivalent"
-
-
-def test_a_renamed_and_changed_model_is_a_new_one(repository, monkeypatch):
-    repository.edit(
-        "params.yaml",
-        "  linear_4: {network: feed_forward, hidden: [4]",
-        "  plain_5: {network: feed_forward, hidden: [5]",
-    )
-    remake(monkeypatch)
-
-    assert words(collected()) == {"relu_8": "equivalent", "plain_5": "new", "linear_4": "removed"}
 
 
 def test_other_seeds_are_compared_without_pairing(repository, monkeypatch):

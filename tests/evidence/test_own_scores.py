@@ -11,7 +11,7 @@ import compare
 from lab.base import params
 from lab.base.errors import DataError, ParamsError
 from lab.base.files import write_json
-from lab.ci.posting import conclude
+from lab.ci.gate import conclude
 from lab.data.prepared import load_prepared
 from lab.evidence.collection import collect
 from lab.evidence.schema import Evidence

@@ -40,7 +40,7 @@ def test_the_base_is_the_merge_base_and_knows_how_far_the_default_branch_went(hi
     base = resolve_base(Path(), None)
 
     assert base.commit == git("rev-parse", "HEAD~1")
-    assert (base.named, base.default_branch, base.behind) == (None, "main", 1)
+    assert (base.named, base.branch, base.behind) == (None, "main", 1)
 
 
 def test_a_tag_or_any_revision_may_be_named(history):
@@ -56,7 +56,16 @@ def test_origins_default_branch_comes_first(history, tmp_path, monkeypatch):
     git("clone", "--quiet", str(history), str(tmp_path / "clone"))
     monkeypatch.chdir(tmp_path / "clone")
 
-    assert resolve_base(Path(), None).default_branch == "origin/trunk"
+    assert resolve_base(Path(), None).branch == "trunk"
+
+
+def test_a_branch_that_is_named_is_the_one_that_was_left(history):
+    git("branch", "--quiet", "release/2", "main")
+    git("branch", "--quiet", "--force", "main", "HEAD")
+
+    base = resolve_base(Path(), None, "release/2")
+
+    assert (base.commit, base.branch, base.behind) == (git("rev-parse", "HEAD~1"), "release/2", 1)
 
 
 @pytest.mark.parametrize("named", ["nowhere", "--all", "HEAD~99", "a b", "x^{tree}"])
@@ -68,8 +77,8 @@ def test_no_default_branch_is_refused(history):
     git("branch", "--quiet", "-D", "main")
 
     assert refusal() == (
-        "no default branch found (origin/HEAD, main or master); "
-        "name the baseline: `make report BASE=<revision>`"
+        "no default branch found; run `git remote set-head origin --auto`, "
+        "or name the baseline: `make report BASE=<revision>`"
     )
 
 

@@ -74,7 +74,7 @@ def whole(kind: str = "grey image") -> dict[str, object]:
     """Evidence that has something of everything."""
     given = {"grey image": grey(), "colour image": colour(4, 6), "text": text(), "row": row()}[kind]
     moved = [{"actual": 1, "predicted": 2, "baseline": 3, "candidate": 4}]
-    return evidence(
+    made = evidence(
         model("relu_128", side(0.98, seeds=[0, 1, 2]), side(0.97, seeds=[0, 1, 2]), moved=moved),
         model("other", side(0.97, seeds=[0, 1, 2], cost=False), side(0.96, seeds=[3, 4, 5])),
         model("lost", None, side(seeds=[0, 1]), candidate_missing="it is missing"),
@@ -83,12 +83,18 @@ def whole(kind: str = "grey image") -> dict[str, object]:
             **model("old", side(0.98, seeds=[0]), side(0.97, seeds=[0])),
             "stale": ["train@old: lab/x.py changed"],
         },
+        model("made", side(0.98), side(0.97), committed=side(0.96), renamed_from="narrow"),
+        model("removed", None, side(0.99)),
         scores=[*SCORES, *OWN],
         candidate_data=data(kind=kind),
         baseline_data=data(kind=kind, names=None),
         examples=[example(given=given), example(9, "other", given=given)],
         flips=[flips(), flips("other", missing="not in the cache")],
     )
+    made["candidate"]["inherited_stale"] = ["train@relu_128: lab/x.py changed"]
+    if kind == "text":
+        made["candidate"]["committed_stale"] = ["train@relu_128: lab/x.py changed"]
+    return made
 
 
 WHOLE = whole()
@@ -127,7 +133,18 @@ def got(tree: object, place: tuple[object, ...]) -> object:
 TEXTS = [
     place
     for place in PLACES[0]
-    if {"reasons", "stale", "machine", "stages", "changes", "uncommitted", "packages"} & {*place}
+    if {
+        "reasons",
+        "stale",
+        "inherited_stale",
+        "branch",
+        "machine",
+        "stages",
+        "changes",
+        "uncommitted",
+        "packages",
+    }
+    & {*place}
     and isinstance(got(WHOLE, place), str | None)
 ]
 
@@ -364,6 +381,16 @@ def of_side(**change: object) -> dict[str, object]:
         ({"models": [model("a", {**side(), "confusion": [[1]]})]}, "confusion needs 10 rows and"),
         ({"models": [model("a", {**side(), **confused([[1] * 101] * 101)})]}, "classes needs 10"),
         ({"models": [model("a", {**side(), "classes": [MORE] * 10})]}, "right must be at most"),
+        (
+            {"models": [model("a", side(), committed={**side(), **confused([[1] * 9] * 9)})]},
+            "classes needs 10 entries",
+        ),
+        (
+            {"models": [model("a", side(), committed={**side(), "test": {"a": [0.5] * 10}})]},
+            "every score of a model must be one of scores",
+        ),
+        ({"baseline": {**WHOLE["baseline"], "models": ["a", "a"]}}, "entries must differ"),
+        ({"baseline": {**WHOLE["baseline"], "models": ["<b>"]}}, "baseline.models.0"),
         ({"examples": [example(given=text()), example(given=row())]}, "must be of one kind"),
         ({"models": [model("a"), model("a")]}, "entries must differ"),
         ({"examples": [example(label=10)]}, "a class of an example must be below 10"),
@@ -435,10 +462,10 @@ def test_inputs_of_examples_that_are_none_are_refused_in_one_line(given, problem
     assert len(message) < 600
 
 
-@pytest.mark.parametrize("version", [1, 2, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 5])
 def test_another_version_is_refused_and_what_to_do_is_said(version):
     assert refusal(json.dumps({**WHOLE, "schema_version": version}).encode()) == (
-        f"report.json: schema_version: input should be 3; got {version}; merge the default branch, "
+        f"report.json: schema_version: input should be 4; got {version}; merge the default branch, "
         "or write it with this revision's `python report.py collect`"
     )
 

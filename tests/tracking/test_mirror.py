@@ -502,7 +502,7 @@ def test_dagshub_that_refuses_is_reported_in_one_line(
     [
         ({"DAGSHUB_REPO": "owner/name"}, "DAGSHUB_USER_TOKEN: needed"),
         ({"DAGSHUB_REPO": "name", "DAGSHUB_USER_TOKEN": "t"}, "DAGSHUB_REPO: must be owner/name"),
-        ({"DAGSHUB_REPO": "https://dagshub.com/o/n"}, "DAGSHUB_REPO: must be owner/name"),
+        ({"DAGSHUB_REPO": "https://example.org/o/n"}, "DAGSHUB_REPO: must be owner/name"),
         ({"MLFLOW_TRACKING_URI": "http://"}, "MLFLOW_TRACKING_URI: not an address"),
         ({"MLFLOW_TRACKING_URI": "http://host:port"}, "MLFLOW_TRACKING_URI: not an address"),
     ],

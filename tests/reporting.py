@@ -37,7 +37,3 @@ COMMENT = [
     "comment", "update", "--target", "pr/7", "--publish=false", "--watermark-title", "fair trial",
     "--driver", "github", "--repo", "https://github.com/owner/lab",
 ]  # fmt: skip
-CHECK = [
-    "check", "create", "--title", "fair trial", "--head-sha", SHA, "--conclusion", "neutral",
-    "--driver", "github", "--repo", "https://github.com/owner/lab",
-]  # fmt: skip
