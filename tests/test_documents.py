@@ -115,3 +115,21 @@ def test_every_promised_file_is_written_by_a_stage():
 
 def test_contributing_is_short():
     assert len(CONTRIBUTING.splitlines()) < 60
+
+
+def test_the_table_of_situations_names_every_test_of_one():
+    text = (ROOT / "docs/pull-requests.md").read_text()
+    named = {
+        (file, test)
+        for cell in re.findall(r"`test_[^|]*\.py`\)", text)
+        for part in cell.split("; ")
+        for file in re.findall(r"\(`(test_\w+)\.py`\)", part)
+        for test in re.findall(r"`(test_\w+)`", part)
+    }
+    written = {
+        (path.stem, test)
+        for path in (ROOT / "tests/pull_requests").glob("test_*.py")
+        for test in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+
+    assert named == written
