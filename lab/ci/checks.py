@@ -55,9 +55,13 @@ Standings = Mapping[int, Standing]  # by the number of a pull request
 
 @dataclass(frozen=True)
 class Checks:
-    """The check runs of our name on a commit: our own, newest first, and the pages of others'."""
+    """The check runs of our name on a commit: our own, newest first, and the pages of others'.
+
+    `is_topped` says that the newest of the name is another's.
+    """
 
     own: Sequence[int] = ()
+    is_topped: bool = False
     standings: Standings = field(default_factory=dict)
     is_pending: bool = False
     others: Sequence[str] = ()
@@ -99,13 +103,16 @@ def of_commit(api: Api, sha: str) -> Checks:
     listed = list(api.pages(path, "check_runs", check_name=NAME, filter="all"))
     own = [one for one in listed if parsed(one["external_id"]) is not None]
     own.sort(key=lambda one: -int(one["id"]))
+    others = [one for one in listed if one not in own]
+    pages = [str(one["html_url"]) for one in others]
     if not own:
-        return Checks(others=[str(one["html_url"]) for one in listed])
+        return Checks(others=pages)
     return Checks(
         own=[int(one["id"]) for one in own],
+        is_topped=any(int(one["id"]) > int(own[0]["id"]) for one in others),
         standings=parsed(own[0]["external_id"]) or {},
         is_pending=own[0]["status"] != "completed",
-        others=[str(one["html_url"]) for one in listed if one not in own],
+        others=pages,
     )
 
 
@@ -121,6 +128,9 @@ def set_(
 ) -> None:
     """Makes the check run of a commit, or edits those in `own`, which are ours.
 
+    Where another's stands above them, one more is made: whether a rule asks the newest of a name
+    or every one, it gets our answer.
+
     Raises:
         GitHubError: it may not be set, or GitHub cannot be reached.
     """
@@ -133,7 +143,7 @@ def set_(
         if state == "pending" and answer["status"] == "completed":
             # What is completed may stay so: then it fails until it is judged again.
             api.send("PATCH", f"check-runs/{number}", {**body, **_status("failure")})
-    if not own:
+    if not own or of_commit(api, sha).is_topped:
         api.send("POST", "check-runs", {"name": NAME, "head_sha": sha, **body})
 
 

@@ -71,3 +71,14 @@ def test_the_worst_of_several_counts():
     assert checks.worst(["success", "pending", "neutral"]) == "pending"
     assert checks.worst(["pending", "failure"]) == "failure"
     assert checks.worst([]) == "failure"
+
+
+def test_a_newer_check_of_anothers_does_not_stand_above_ours(api, server):
+    set_(api, "pending")
+    server.add_job_check(SHA, checks.NAME, "success")
+
+    for _ in range(2):
+        set_(api, "failure")
+        assert server.conclusion(SHA) == "failure"
+
+    assert len(server.checks) == 3  # and no more with each report
