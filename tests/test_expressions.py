@@ -29,6 +29,7 @@ GITHUB = {"event_name": "push", "event": {"label": None, "changes": {"base": {}}
         ("startsWith('Hello', 'HE') && endsWith('Hello', 'lo')", True),
         ("format('{1}-{0}', 7, 'a')", "a-7"),
         ("fromJSON('[1, \"b\"]')", [1, "b"]),
+        ("contains(github.event.*.base, 'x')", False),
     ],
 )
 def test_values(text, value):
@@ -38,7 +39,7 @@ def test_values(text, value):
 @pytest.mark.parametrize(
     "text",
     ["secrets.x", "hashFiles('x')", "toJSON(github)", "github.", "a b", "1 +  2", "(1", "'open",
-     'github == "x"', "fromJSON('lab')", "", "github.event.*"],
+     'github == "x"', "fromJSON('lab')", "", "github.event.**"],
 )  # fmt: skip
 def test_anything_else_is_an_error(text):
     with pytest.raises(ExpressionError):

@@ -27,7 +27,7 @@ from pull_requests.runner import JobResult, Machine, git
 from pull_requests.workshop import RECIPES, TRUNK, Workshop
 
 FILES = {"cml": "cml.yaml", "report": "report.yaml"}
-FROM_THE_DEFAULT_BRANCH = ("workflow_run", "pull_request_target")
+FROM_THE_DEFAULT_BRANCH = ("workflow_run", "pull_request_target", "schedule")
 MEASURES = "train"  # the job that costs, made once for all tests of the same commits
 
 
@@ -157,12 +157,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Moment:
-    """What the check of a pull request's newest commit said after a step."""
+    """What the check of a pull request's newest commit said after a step, and what it loses."""
 
     after: str
     number: int
-    sha: str
-    base: str
+    losses: frozenset[str]
     conclusion: str | None
 
 
@@ -180,7 +179,7 @@ class Forge:
         self.crashes: list[str] = []
         self.before: dict[tuple[str, str], Callable[[], None]] = {}  # a job; called once
         self.numbers = 0
-        self.untold: set[int] = set()  # whose base changed without an event
+        self.untold: set[int] = set()  # whose base was changed or rewound without an event
         self.is_remembering = True  # whether a commit's job that measures runs once for all tests
         self._clone(workshop.lab.folder, self.bare)
         self.github = Backed(self.bare, self._moved_by_request)
@@ -247,12 +246,17 @@ class Forge:
             payload = {"ref": f"refs/heads/{branch}", "before": before or "0" * 40, "after": sha}
             self._happens("push", payload, sha, f"refs/heads/{branch}")
         for pull in self._open_pulls():
+            if fork is None and pull["base"]["ref"] == branch and self._is_rewound(before, sha):
+                self.untold.add(pull["number"])
             head = pull["head"]
             if head["repo"] and (head["repo"]["id"], head["ref"]) == (source["id"], branch):
                 pull["head"] = {**head, "sha": sha}
                 self._follow(pull, fork)
                 if not by_bot:
                     self._of_pull("synchronize", pull, before=before, after=sha)
+
+    def _is_rewound(self, before: str | None, sha: str) -> bool:
+        return before is not None and git(self.bare, "merge-base", before, sha) != before
 
     def _open_pulls(self) -> list[dict[str, Any]]:
         return [pull for pull in self.github.pulls if pull["state"] == "open"]
@@ -388,6 +392,11 @@ class Forge:
         for one in self.github.artifacts:
             if one["workflow_run"]["id"] == run.record["id"]:
                 one["expired"] = True
+
+    def wait(self) -> None:
+        """Lets the time of a schedule come."""
+        tip = str(self._tip(self.bare, TRUNK))
+        self._happens("schedule", {}, tip, f"refs/heads/{TRUNK}")
 
     # --- what GitHub does
 
@@ -606,7 +615,8 @@ class Forge:
             if not self._is_to_be_told(pull):
                 sha, base = pull["head"]["sha"], pull["base"]["ref"]
                 said = self.github.conclusion(sha)
-                self.moments.append(Moment(after, pull["number"], sha, base, said))
+                losses = self.losses(sha, base)
+                self.moments.append(Moment(after, pull["number"], losses, said))
 
     def _is_to_be_told(self, pull: dict[str, Any]) -> bool:
         """Whether an event of it still waits, so that nobody can know yet."""

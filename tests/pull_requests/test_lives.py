@@ -57,7 +57,7 @@ def test_closed_and_reopened(lost):
     lost.settle()
     lost.reopen(7)
     lost.work("report")
-    assert lost.check(7) is None
+    assert lost.check(7) in (None, "failure")
 
     lost.settle()
     lost.assert_says(7, *REGRESSED)
@@ -137,9 +137,9 @@ def test_two_pushes_in_a_row(forge):
     forge.push("change", "worse")
     forge.settle()
 
-    assert [run.record["conclusion"] for run in forge.runs if run.workflow == "cml"] == [
-        "cancelled", "success",
-    ]  # fmt: skip
+    runs = [run.record for run in forge.runs if run.workflow == "cml"]
+    ended = [run["conclusion"] for run in runs if run["event"] == "pull_request"]
+    assert ended == ["cancelled", "success"]
     forge.assert_says(7, *REGRESSED)
 
 
@@ -179,7 +179,7 @@ def test_a_first_contribution_waits_for_approval(forge):
     run = forge.hold(forge.last("cml"))
     forge.settle()
     assert forge.check(7) is None
-    assert "is being measured" in forge.summary(7)
+    assert "waits for a maintainer's approval" in forge.summary(7)
 
     forge.approve(run)
     forge.settle()

@@ -15,6 +15,7 @@ def opened(forge, commit):
 def test_a_job_under_the_checks_name_fails_it(forge):
     opened(forge, "spoof")
 
+    forge.moments = forge.moments[-1:]  # until the report comes, the job stands there alone
     forge.assert_says(7, "failure", "▼ **Regressed**", "Another check is called fair trial")
     assert "`.github/workflows/cml.yaml`" in forge.comment(7)
 
@@ -23,7 +24,7 @@ def test_a_baseline_that_is_lied_about(forge):
     opened(forge, "lie")
 
     assert forge.check(7) == "failure", forge.comment(7)
-    assert "With the numbers that git has: ▼ Regressed" in forge.summary(7)
+    assert "With the baseline's numbers as they are known: ▼ Regressed" in forge.summary(7)
 
 
 def test_a_measurement_of_another_base_is_of_no_use(forge):
@@ -48,6 +49,20 @@ def test_a_measurement_that_stood_before_the_base_was_rewound(forge):
     forge.open(7, "change")
     forge.settle()
     forge.push("trunk", "readme")
+    forge.settle()
+
+    assert forge.check(7) == "failure"
+
+
+def test_the_same_where_no_push_is_told_of(forge):
+    """A push to another branch than the default one starts no report; the schedule does."""
+    forge.push("stack", "worse")
+    forge.push("change", "worse_readme")
+    forge.open(7, "change", "stack")
+    forge.settle()
+    forge.push("stack", "trunk")
+    forge.settle()
+    forge.wait()
     forge.settle()
 
     assert forge.check(7) == "failure"
