@@ -179,6 +179,7 @@ class Forge:
         self.crashes: list[str] = []
         self.before: dict[tuple[str, str], Callable[[], None]] = {}  # a job; called once
         self.numbers = 0
+        self.is_real = False  # whether the trusted side's steps run as programs, too
         self.untold: set[int] = set()  # whose base was changed or rewound without an event
         self.is_remembering = True  # whether a commit's job that measures runs once for all tests
         self._clone(workshop.lab.folder, self.bare)
@@ -203,7 +204,12 @@ class Forge:
     @property
     def machine(self) -> Machine:
         return Machine(
-            self.folder / "machines", self.bare, self.store, self.caches, self.github.url
+            self.folder / "machines",
+            self.bare,
+            self.store,
+            self.caches,
+            self.github.url,
+            self.is_real,
         )
 
     # --- what people do

@@ -44,3 +44,16 @@ def test_a_gain(forge):
     forge.settle()
 
     forge.assert_says(7, "success", "▲ **Improved**: `linear_4`", "#7 into trunk: ▲ Improved")
+
+
+@pytest.mark.slow
+def test_every_step_as_a_program(forge):
+    """As GitHub runs it: each step by make, with pictures, nothing shared with this process."""
+    forge.is_real = True
+    forge.push("change", "worse", forge.fork())
+    forge.open(7, "change", fork="stranger")
+    forge.settle()
+
+    forge.assert_says(7, "failure", "▼ **Regressed**: `relu_8`", "#7 into trunk: ▼ Regressed")
+    drawn = forge.changed("trunk", "report-pictures")
+    assert any(name.endswith(".png") for name in drawn)

@@ -103,3 +103,18 @@ def test_a_model_under_another_name_that_is_worse(forge, commit):
     line = forge.comment(7).partition("\n")[0]
     assert forge.check(7) == "failure", line
     assert "relu_8" in line or "relu_9" in line
+
+
+def test_results_of_a_laptop_are_the_branchs_own(forge):
+    opened(forge, "laptop")
+
+    forge.assert_says(7, "success", "▲ **Improved**: `linear_4`", "#7 into trunk: ▲ Improved")
+    assert "another machine made what git holds" in forge.comment(7)
+
+
+def test_where_the_bases_results_are_of_a_laptop_both_sides_are_made_here(forge):
+    forge.push("trunk", "laptop_trunk")
+    forge.settle()
+    opened(forge, "laptop_readme")
+
+    forge.assert_says(7, "success", "= **Equivalent**", "#7 into trunk: = Equivalent")

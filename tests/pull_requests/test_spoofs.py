@@ -27,6 +27,13 @@ def test_a_baseline_that_is_lied_about(forge):
     assert "With the baseline's numbers as they are known: ▼ Regressed" in forge.summary(7)
 
 
+def test_a_bar_that_is_lowered(forge):
+    opened(forge, "bar")
+
+    assert forge.check(7) == "failure", forge.comment(7)
+    assert "By the score and the margin of the baseline: ▼ Regressed" in forge.summary(7)
+
+
 def test_a_measurement_of_another_base_is_of_no_use(forge):
     """The commit passes against `stack`; the run against trunk has not come so far."""
     forge.push("stack", "worse")

@@ -16,6 +16,8 @@ from repository import Repository
 
 TRUNK = "trunk"  # the default branch; nothing may assume another name
 DATE = "2026-11-20T10:00:00Z"  # of all commits: the same content is the same commit
+# Another processor: PyTorch adds up in another order, and every result has other bytes.
+LAPTOP = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}
 RELU = "learning_rate: 0.01, schedule"  # the first model's, relu_8
 HIDDEN = "linear_4:\n    {network: feed_forward, hidden: [4]"
 LINEAR = """\
@@ -51,13 +53,15 @@ RENDER = "    report.render(evidence, REPORT"
 class Recipe:
     """How a commit is made: of which other, by which edits, and whether its results are its own.
 
-    An edit is an old text, a new one, and a path. `damage` are the losses against `trunk`.
+    An edit is an old text, a new one, and a path. `damage` are the losses against `trunk`. On a
+    laptop everything is made anew.
     """
 
     parent: str
     edits: tuple[tuple[str, str, str], ...]
     with_results: bool = False
     damage: frozenset[str] = frozenset()
+    is_on_laptop: bool = False
 
 
 def params(old: str, new: str) -> tuple[str, str, str]:
@@ -68,7 +72,7 @@ WORSE = params(RELU, "learning_rate: 0.0001, schedule")
 BETTER = params(HIDDEN, HIDDEN.replace("[4]", "[16]"))
 RENAMED = params("relu_8:", "relu_9:")
 WAS = params("was: {}", "was: {relu_9: relu_8}")
-TYPO = ("# ", "#  ", "README.md")
+TYPO = ("\n## ", "\n##  ", "README.md")
 LOST, GONE = frozenset({"relu_8"}), frozenset({"linear_4"})
 RECIPES = {
     "readme": Recipe(TRUNK, (TYPO,)),
@@ -95,7 +99,14 @@ RECIPES = {
     "renamed": Recipe(TRUNK, (RENAMED,), with_results=True),
     "renamed_worse": Recipe(TRUNK, (RENAMED, WAS, WORSE), with_results=True, damage=LOST),
     "renamed_silently": Recipe(TRUNK, (RENAMED, WORSE), with_results=True, damage=LOST),
+    # results of another machine
+    "laptop": Recipe(TRUNK, (BETTER,), with_results=True, is_on_laptop=True),
+    "laptop_trunk": Recipe(TRUNK, (("# ", "##", "README.md"),), True, is_on_laptop=True),
+    "laptop_readme": Recipe("laptop_trunk", (TYPO,)),
     # what somebody may try
+    "bar": Recipe(
+        TRUNK, (WORSE, params("margin: 0.001", "margin: 0.9")), with_results=True, damage=LOST
+    ),
     "spoof": Recipe("worse", (("jobs:\n", SPOOF, ".github/workflows/cml.yaml"),), damage=LOST),
     "lie": Recipe(
         "worse",
@@ -115,6 +126,7 @@ class Workshop:
         self.lab = Repository(folder / "lab")
         self.lab.environment |= {"GIT_AUTHOR_DATE": DATE, "GIT_COMMITTER_DATE": DATE}
         self.cache = folder / "cache"  # as the default branch saved it
+        self._known: dict[str, str] = {}
         with self._locked():
             if not self.made.exists():
                 shutil.rmtree(folder / "lab", ignore_errors=True)
@@ -140,8 +152,11 @@ class Workshop:
 
     def commit(self, name: str) -> str:
         """The commit of a name, made if it is not there yet."""
-        if name == TRUNK:
-            return self._revision(TRUNK)
+        if name not in self._known:
+            self._known[name] = self._revision(name) if name == TRUNK else self._made(name)
+        return self._known[name]
+
+    def _made(self, name: str) -> str:
         file = self.made / name
         if not file.exists():
             parent = self.commit(RECIPES[name].parent)
@@ -160,10 +175,22 @@ class Workshop:
         for old, new, path in recipe.edits:
             (self.lab.folder / path).touch()
             self.lab.edit(old, new, path)
-        if recipe.with_results:
+        if recipe.is_on_laptop:
+            self._repro_on_laptop()
+        elif recipe.with_results:
             self.lab.repro("--quiet")
         self.lab.run("git", "add", "-A")
         self.lab.run("git", "commit", "-qm", name)
+
+    def _repro_on_laptop(self) -> None:
+        """What it makes is not kept for the commits that are made here."""
+        runs, kept = self.lab.folder / ".dvc/cache/runs", self.folder / "runs"
+        runs.rename(kept)
+        there = Repository(self.lab.folder)
+        there.environment = {**self.lab.environment, **LAPTOP}
+        there.repro("--quiet", "--force", "--no-run-cache")
+        shutil.rmtree(runs)
+        kept.rename(runs)
 
     def once(self, name: str, make: Callable[[], bytes]) -> bytes:
         """Bytes that take long to make, made once for all workers."""
