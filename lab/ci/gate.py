@@ -110,9 +110,11 @@ def of_group(place: Place, run: WorkflowRun) -> Reported:
     try:
         trial = _group_trial(place, run, named["base"])
         one, left = measurements.against(measured, trial.base.commit, None)
-    except (GitError, LookupError) as error:
-        line = prose("No report: no run measured it against {}", Untrusted(str(error)))
-        return Reported(seen, [*_spoofed(seen), (None, Outcome("failure", [line]))])
+    except GitError as error:
+        return Reported(seen, [*_spoofed(seen), (None, _none(place, run.head_sha, str(error)))])
+    except LookupError as error:
+        reason = f"no run measured it against {error}, where it left the queue or the branch"
+        return Reported(seen, [*_spoofed(seen), (None, _none(place, run.head_sha, reason))])
     accepted = _since(checks.of_commit(place.api, pull.head.sha), pull, None)
     outcome = _outcome(place, trial, one, left, pull, accepted)
     return Reported(seen, [*_spoofed(seen), (None, outcome)])
