@@ -534,7 +534,8 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
 
     assert re.findall(r"Running stage '(.+)':", printed) == ["train@relu_8", "compare"]
     summary = (tmp_path / "untrusted" / "STEP_SUMMARY").read_text()
-    assert "**Regressed**: `relu_8`" in summary
+    assert "✕ **Stale in git**" in summary  # the fork did not commit its results
+    assert "regressed: `relu_8`" in summary
     assert (tmp_path / "untrusted" / "OUTPUT").read_text() == "stale=true\noffer=false\n"
 
     # report.yaml, in a fresh clone of the default branch
@@ -556,7 +557,7 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
         assert (check["head_sha"], check["conclusion"]) == (sha, "failure")
         assert comment["arguments"] == COMMENT
         assert comment["token"] == "the-token"  # noqa: S105
-        assert comment["markdown"].startswith("<!-- fair-trial report -->\n\n▼ **Regressed**")
+        assert comment["markdown"].startswith("<!-- fair-trial report -->\n\n✕ **Stale in git**")
         pictures = re.findall(rf"blob/(\w+)/{sha}/7/([\w-]+\.png)\?raw=true", comment["markdown"])
         assert {commit for commit, _ in pictures} == {github.refs["report-pictures"]}
         assert {f"{sha}/7/{name}" for _, name in pictures} <= set(drawn)
