@@ -1,12 +1,13 @@
 """The steps of a pull request's report, as the workflows call them; see docs/pull-requests.md.
 
 collect    in the pull request's own run: measure, and write the job's summary
-failed     in a run of its that failed: say why, as data; `make failed` needs no package for it
 begin      on the trusted side: take the check back, because something else is to be measured
 page       on the trusted side: check what was measured, draw the pictures, write the comments
 post       on the trusted side: the check run, and one comment a pull request
 sweep      on the trusted side: take back what was said of pull requests with another base by now
 offer      in a branch of this repository: its results as a pull request into it
+
+What says that a step failed needs no package, and is no step here: `make failed`, `make lost`.
 """
 
 from lab.base.script import begin, run_script
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import report
 from lab.base.errors import LabError
-from lab.ci import baselines, failing, github, offers, settings, trusted, workflow
+from lab.ci import baselines, github, offers, settings, trusted, workflow
 from lab.ci.pulls import Pull
 from lab.report.notes import Notes
 
@@ -31,7 +32,7 @@ PACKED = REPORT / "results"  # where `offer` finds them
 
 def main() -> None:
     """Runs one step."""
-    own = (collect, failed, offer, trusted.begin, trusted.page, trusted.post, trusted.sweep)
+    own = (collect, offer, trusted.begin, trusted.page, trusted.post, trusted.sweep)
     steps = {step.__name__: step for step in own}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -56,11 +57,6 @@ def collect() -> None:
     is_offered = is_stale and settings.are_offered()
     for name, value in (("stale", is_stale), ("offer", is_offered)):
         workflow.append("GITHUB_OUTPUT", f"{name}={str(value).lower()}\n")
-
-
-def failed() -> None:
-    """Writes failure.json and the job's summary: the stage, and its last lines."""
-    failing.main()
 
 
 # --- in a branch of this repository --------------------------------------------------------------

@@ -15,6 +15,7 @@ from lab.results.schema import BUILT_IN
 
 KNOWN = "With the baseline's numbers as they are known"
 BAR = "By the score and the margin of the baseline"
+BOTH = f"{KNOWN}, and by the score and the margin of the baseline"
 SCORES = frozenset(score.name for score in BUILT_IN)
 
 
@@ -71,9 +72,9 @@ def checked(given: Evidence, trial: Trial, own_run: Evidence | None) -> Checked:
     if gone and gone not in {score.name for score in evidence.scores}:
         unknown.append(f"the score {gone}")
     others = {KNOWN: known.put_into(evidence)} if unknown else {}
-    for how, one in {"": evidence, **others}.items():
-        if (strict := _by_its_yardstick(one)) is not None:
-            others[f"{how}, and {BAR[0].lower()}{BAR[1:]}" if how else BAR] = strict
+    for how, one in ((BAR, evidence), (BOTH, others.get(KNOWN))):
+        if one and (strict := _by_its_yardstick(one)) is not None:
+            others[how] = strict
     return Checked(evidence, unknown, others)
 
 

@@ -107,16 +107,17 @@ def of_group(place: Place, run: WorkflowRun) -> Reported:
     seen = checks.of_commit(place.api, run.head_sha)
     measured = measurements.of_commit(place.api, run.head_sha, ("merge_group",))
     pull = pulls.get(place.api, int(named["number"]))
+    accepted = _since(checks.of_commit(place.api, pull.head.sha), pull, None)
     try:
         trial = _group_trial(place, run, named["base"])
-        one, left = measurements.against(measured, trial.base.commit, None)
+        outcome = _outcome(
+            place, trial, *measurements.against(measured, trial.base.commit, None), pull, accepted
+        )
     except GitError as error:
-        return Reported(seen, [*_spoofed(seen), (None, _none(place, run.head_sha, str(error)))])
+        outcome = _none(place, run.head_sha, str(error))
     except LookupError as error:
         reason = f"no run measured it against {error}, where it left the queue or the branch"
-        return Reported(seen, [*_spoofed(seen), (None, _none(place, run.head_sha, reason))])
-    accepted = _since(checks.of_commit(place.api, pull.head.sha), pull, None)
-    outcome = _outcome(place, trial, one, left, pull, accepted)
+        outcome = _none(place, run.head_sha, reason)
     return Reported(seen, [*_spoofed(seen), (None, outcome)])
 
 

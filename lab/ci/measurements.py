@@ -28,7 +28,7 @@ class Measurement:
     def __init__(self, api: Api, run: WorkflowRun) -> None:
         self.run = run
         self._api = api
-        self._others: str | None = None  # the baseline, once it was read
+        self._baseline: str | None = None  # once it was read
 
     def left(self) -> Left:
         """Reads it.
@@ -42,7 +42,7 @@ class Measurement:
             found = artifact.left_by(self._api, self.run)
         except DataError as error:
             return str(error)
-        self._others = baseline_of(found)
+        self._baseline = baseline_of(found)
         return found
 
     @property
@@ -66,7 +66,7 @@ class Measurement:
 
     def is_against_another(self, baseline: str) -> bool:
         """Whether it was read before, and compared with another commit."""
-        return self._others not in (None, baseline)
+        return self._baseline not in (None, baseline)
 
 
 def baseline_of(left: Left) -> str | None:

@@ -97,21 +97,8 @@ class Pull(FromGitHub):
         return bool(self.head.repo and self.base.repo and self.head.repo.id == self.base.repo.id)
 
 
-class BaseRef(FromGitHub):
-    """A branch by its name, and the commit that an event says it is at."""
-
-    ref: str
-    sha: Commit
-
-
-class BasedOn(FromGitHub):
-    """The pull request of an event, as far as its baseline needs it."""
-
-    base: BaseRef
-
-
 class Home(FromGitHub):
-    """The repository of an event, as far as a baseline needs it."""
+    """The repository of an event, by the branch that others are compared with."""
 
     default_branch: str
 

@@ -1,5 +1,6 @@
 """The steps of the trusted side, as report.yaml calls them; they run the default branch's code."""
 
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from lab.ci import checks, facts, gate, github, posting, pulls, settings, workfl
 from lab.ci.checks import MAX_SUMMARY, MAX_TITLE, Checks, Standing, Standings, State
 from lab.ci.gate import Outcome, Place, Reported
 from lab.ci.github import Api, GitHubError
-from lab.ci.pulls import MOST_PULLS, NothingToReportError, Pull, WorkflowRun
+from lab.ci.pulls import MOST_PULLS, NothingToReportError, Pull
 from lab.evidence.schema import Commit
 from lab.report.document import Line, Untrusted, plain, prose
 from lab.report.markdown import paragraphs
@@ -88,30 +89,32 @@ def begin() -> None:
 def page() -> None:
     """Writes the comments and what the check will say; draws and publishes the pictures."""
     subject = workflow.subject()
-    sha = subject.head_sha if isinstance(subject, WorkflowRun) else subject.head.sha
-    is_group = isinstance(subject, WorkflowRun) and subject.event == "merge_group"
-    try:
-        reported = (
-            gate.of_group(_place(), subject)
-            if isinstance(subject, WorkflowRun) and is_group
-            else gate.of_commit(_place(), sha)
-        )
-    except NothingToReportError as reason:
-        print(f"nothing to report: {reason}", flush=True)
-        workflow.append("GITHUB_STEP_SUMMARY", f"Nothing to report: `{reason}`\n")
-        return
-    write_json(POST, _written(reported, sha).model_dump())
-    workflow.append("GITHUB_OUTPUT", "is_ready=true\n")
+    if isinstance(subject, Pull):
+        found = _page(subject.head.sha, gate.of_commit)
+    elif subject.event == "merge_group":
+        found = _page(subject.head_sha, lambda place, _: gate.of_group(place, subject))
+    else:
+        found = _page(subject.head_sha, gate.of_commit)
+    if found is not None:
+        write_json(POST, found.model_dump())
+        workflow.append("GITHUB_OUTPUT", "is_ready=true\n")
 
 
 def _report(sha: str, *, is_run_due: bool = False) -> None:
     """Both `page` and `post`, where one job may do both, for it installs no CML."""
+    found = _page(sha, functools.partial(gate.of_commit, is_run_due=is_run_due))
+    if found is not None:
+        _posted(found)
+
+
+def _page(sha: str, reported: Callable[[Place, str], Reported]) -> Post | None:
+    """What is to be posted of a commit; None where there is nothing, which is said."""
     try:
-        reported = gate.of_commit(_place(), sha, is_run_due=is_run_due)
+        return _written(reported(_place(), sha), sha)
     except NothingToReportError as reason:
         print(f"nothing to report: {reason}", flush=True)
-        return
-    _posted(_written(reported, sha))
+        workflow.append("GITHUB_STEP_SUMMARY", f"Nothing to report: `{reason}`\n")
+        return None
 
 
 def _written(reported: Reported, sha: str) -> Post:

@@ -1,9 +1,9 @@
 """The baseline of every kind of event, in checkouts as GitHub's runners have them."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
+from clones import Clones
 
 from lab.base.errors import LabError
 from lab.ci.baselines import Asked, of_event
@@ -12,15 +12,7 @@ from lab.evidence.revisions import resolve_base
 GONE = "f" * 40
 
 
-@pytest.fixture(autouse=True)
-def without_cml():
-    """In place of the one beside: git has to be on PATH here."""
-
-
-def git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+git = Clones.run
 
 
 def commit(folder: Path, message: str) -> str:

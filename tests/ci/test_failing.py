@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from clones import Clones
 from support import ROOT
 
 from lab.base.errors import DataError
@@ -37,15 +38,7 @@ SAID = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def without_cml():
-    """In place of the one beside: git has to be on PATH here."""
-
-
-def git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+git = Clones.run
 
 
 @pytest.fixture
