@@ -106,12 +106,12 @@ def starts(workflow: Mapping[str, Any], happened: Happened) -> bool:
     triggers = workflow["on"]
     if happened.name not in triggers:
         return False
+    if happened.name == "schedule":  # a list of times: the caller says when it is one
+        return True
     filters = triggers[happened.name] or {}
     unknown = {*filters} - {"types", "branches", "workflows", "inputs"}
-    if unknown and happened.name != "schedule":
+    if unknown:
         raise ExpressionError(f"filters that are not evaluated here: {sorted(unknown)}")
-    if happened.name == "schedule":
-        return True
     action = happened.event.get("action")
     types = filters.get("types", DEFAULT_TYPES.get(happened.name))
     if types is not None and action not in types:
