@@ -1,8 +1,10 @@
 """Fixtures that more than one test file needs."""
 
 import contextlib
+import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,8 +99,15 @@ def repository(trained: Repository, tmp_path: Path) -> Repository:
 
 
 def pytest_configure() -> None:
-    """Lets Ctrl-C reach what tests start, also where it is ignored: under nohup, or after a &."""
+    """Lets tests be stopped, and keeps them away from the repository that they are run from.
+
+    Ctrl-C reaches what they start, also where it is ignored: under nohup, or after a &. A hook of
+    git hands down variables that lead every git back to the user's repository, wherever it is run.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    command = ["git", "rev-parse", "--local-env-vars"]
+    for name in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split():
+        os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
