@@ -7,7 +7,6 @@ from torch import Generator, Tensor
 
 from lab.base.errors import TaskError
 from lab.base.task_code import imported, running_task_code
-from lab.training.streams import stream
 
 Augmentation = Callable[[Tensor, Generator], Tensor]
 
@@ -27,11 +26,6 @@ def find_augmentation(model: str, name: str | None) -> Augmentation | None:
             f"task.common.augmentations; got {name}; correct it"
         )
     return found
-
-
-def generators(seeds: Sequence[int], epoch: int) -> list[Generator]:
-    """A stream for each seed's augmentation in one epoch, of nothing else."""
-    return [Generator().manual_seed(stream(seed, epoch, "augmentation")) for seed in seeds]
 
 
 def augmented(

@@ -117,7 +117,7 @@ def _with_weights(
             f"can be exported, as training left them; got {model.network}; run `dvc repro --force "
             f"train@{name}`, or choose another network"
         )
-    trained = initialised(name, model, data, [seed], [torch.Generator().manual_seed(seed)])
+    trained = initialised(name, model, data, [seed])
     assert isinstance(trained, Module)  # noqa: S101
     try:
         trained.module.load_state_dict({key: torch.tensor(tensors[key]) for key in tensors})

@@ -31,6 +31,7 @@ from torch import Generator, Tensor
 
 from lab.base.errors import TaskError
 from lab.data.examples import Scaling
+from lab.training import streams
 from lab.training.scaler import Scaler
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -71,7 +72,7 @@ class FeedForward:
     @classmethod
     def initialised(
         cls,
-        generators: Sequence[Generator],
+        seeds: Sequence[int],
         input_shape: tuple[int, ...],
         classes: int,
         vocabulary: int | None,
@@ -80,12 +81,15 @@ class FeedForward:
         activation: Literal["linear", "relu", "tanh", "gelu"],
         dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)],
     ) -> Self:
-        """Draws each seed's weights from its own generator, uniform in ±1/sqrt(D).
+        """Draws where each unit starts from a stream of its own, uniform in ±1/sqrt(D).
+
+        So a unit starts alike in a wider layer, and but for that bound with more inputs. The
+        scores have their own stream too, whatever layers stand before them.
 
         Source: He et al. 2015 (arXiv 1502.01852) with a=sqrt(5), the default of torch.nn.Linear.
 
         Args:
-            generators: one a seed.
+            seeds: of the stack.
             input_shape: of one example; its numbers are the inputs of the first layer.
             classes: outputs of the last layer.
             vocabulary: None; ids of tokens are no numbers.
@@ -103,16 +107,13 @@ class FeedForward:
                 "choose a network that embeds them"
             )
         widths = [math.prod(input_shape), *hidden, classes]
+        names = [*(f"hidden {position}" for position in range(len(hidden))), "scores"]
         layers = []
-        for fan_in, fan_out in itertools.pairwise(widths):
-            bound = 1 / math.sqrt(fan_in)
-            weights, biases = [], []
-            for generator in generators:
-                weights.append(
-                    torch.empty(fan_in, fan_out).uniform_(-bound, bound, generator=generator)
-                )
-                biases.append(torch.empty(1, fan_out).uniform_(-bound, bound, generator=generator))
-            layers.append(Layer(torch.stack(weights), torch.stack(biases)))
+        for name, (fan_in, fan_out) in zip(names, itertools.pairwise(widths), strict=True):
+            # The bias comes first, so that it stays where it is when inputs are added.
+            drawn = [streams.units(seed, name, fan_out, 1 + fan_in) for seed in seeds]
+            start_SDH = torch.from_numpy(np.stack(drawn)).transpose(1, 2) / math.sqrt(fan_in)
+            layers.append(Layer(start_SDH[:, 1:].contiguous(), start_SDH[:, :1].contiguous()))
         return cls(
             layers,
             input_shape=input_shape,

@@ -1,7 +1,7 @@
 """Fit and evaluate: tensors in, numbers out; no files, no logging."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -23,6 +23,7 @@ from lab.training.optimizer import Optimizer, learning_rate
 from lab.training.outcome import Epoch, Evaluation, Trained, joined
 from lab.training.stacks import stacks
 from lab.training.state import State
+from lab.training.streams import generators
 
 OnEpoch = Callable[[Epoch], None]
 
@@ -119,16 +120,13 @@ class _Training:
     ) -> None:
         self.name, self.model, self.train, self.seeds = name, model, train, seeds
         self.data, self.device, self.dtype, self.kept = data, device, DTYPES[precision], kept
-        self.generators = [Generator().manual_seed(seed) for seed in seeds]
-        self.network = initialised(name, model, data.description, seeds, self.generators).to(device)
+        self.network = initialised(name, model, data.description, seeds).to(device)
         parameters = self.network.named_parameters()
         self.optimizer = Optimizer(name, model, parameters)
         self.objective = Objective(model, data.description, device)
         self.change = augmentation.find_augmentation(name, model.augmentation)
         tensors = [*parameters.values(), *self.network.buffers()]
-        self.state = State(
-            tensors, self.optimizer.state(), self.generators, seeds, patience=model.patience
-        )
+        self.state = State(tensors, self.optimizer.state(), seeds, patience=model.patience)
 
     def run(self, on_epoch: OnEpoch) -> Trained:
         """Trains, and evaluates the result on validation and test."""
@@ -173,16 +171,21 @@ class _Training:
         size = self.train.batch_size
         steps = math.ceil(len(inputs) / size)  # an epoch
         losses_S = torch.zeros(len(self.seeds), dtype=torch.float64, device=self.device)
-        drawn = augmentation.generators(self.seeds, number)
-        for step, chosen_SB in enumerate(batches(inputs, size, self.generators)):
+        order, dropout, drawn = (
+            generators(self.seeds, number, purpose)
+            for purpose in ("order", "dropout", "augmentation")
+        )
+        for step, chosen_SB in enumerate(batches(inputs, size, order)):
             rate = learning_rate(self.model, (number - 1) * steps + step, steps, self.train.epochs)
             seen = augmentation.augmented(self.change, gather(inputs, chosen_SB), drawn)
-            losses_S += self._step(seen, gather(labels, chosen_SB), rate)
+            losses_S += self._step(seen, gather(labels, chosen_SB), dropout, rate)
         return losses_S
 
-    def _step(self, inputs: Tensor, labels_SB: Tensor, rate: float) -> Tensor:
+    def _step(
+        self, inputs: Tensor, labels_SB: Tensor, dropout: Sequence[Generator], rate: float
+    ) -> Tensor:
         """Moves the weights by one batch; each seed's loss [S] before that, summed over it."""
-        logits_SBC = self.network.logits(inputs, self.dtype, self.generators)
+        logits_SBC = self.network.logits(inputs, self.dtype, dropout)
         loss_SB = self.objective(logits_SBC, labels_SB)
         # Of the mean over examples, summed over seeds: no parameter belongs to two. To hand its
         # slope to `backward` would spare a sum, but import a computer algebra system (0.3 s).

@@ -12,7 +12,7 @@ from lab.base.errors import TaskError
 from lab.base.task_code import running_task_code
 from lab.data.description import Description
 from lab.training.scaler import Scaler
-from lab.training.streams import INITIALISATION, seed_everything
+from lab.training.streams import initialisation, seed_everything
 
 PROBED = 2  # examples on which a new module is tried
 
@@ -35,9 +35,8 @@ class Module:
         Raises:
             TaskError: its code fails, or it does not give a score for each class.
         """
-        seed_everything(seed, INITIALISATION)
         shape = tuple(data.shape)
-        with running_task_code(file):
+        with running_task_code(file), initialisation(seed):
             module = build()
         found = cls(module, file, Scaler(data.scaling, shape), seed)
         for name, tensor in found.module.state_dict().items():

@@ -20,7 +20,7 @@ from lab.training.augmentation import find_augmentation
 from lab.training.module import Module
 
 # What a signature may ask for by name, beside the arguments that params.yaml gives.
-SUPPLIED = ("self", "generators", "input_shape", "classes", "vocabulary", "scaling")
+SUPPLIED = ("self", "seeds", "input_shape", "classes", "vocabulary", "scaling")
 
 
 class Network(Protocol):
@@ -125,7 +125,6 @@ def initialised(
     model: ModelParams,
     data: Description,
     seeds: Sequence[int],
-    generators: Sequence[Generator],
 ) -> Network:
     """The model's networks as they stand before training, one per seed.
 
@@ -136,7 +135,7 @@ def initialised(
     """
     kind, arguments = _class(model), _arguments(name, model)
     values = {
-        "generators": generators,
+        "seeds": seeds,
         "input_shape": tuple(data.shape),
         "classes": len(data.class_names),
         "vocabulary": data.vocabulary,

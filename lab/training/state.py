@@ -1,11 +1,14 @@
-"""All that an epoch changes: weights, the optimizer's memory, random numbers, the history."""
+"""All that an epoch changes: weights, the optimizer's memory, the history.
+
+No random numbers: each epoch begins streams of its own.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from lab.training.checkpoints import Arrays
 from lab.training.outcome import Epoch
@@ -18,7 +21,6 @@ class State:
         tensors: what is evaluated and stored: parameters and buffers. With more than one seed
             each has the leading axis S.
         memory: the optimizer's.
-        generators: one a seed.
         seeds: of the stack.
         patience: epochs without a smaller validation loss after which a seed has come to its end
             and what it was in its best epoch is kept; None keeps what it is in the last.
@@ -28,14 +30,12 @@ class State:
         self,
         tensors: Sequence[Tensor],
         memory: Sequence[Tensor],
-        generators: Sequence[Generator],
         seeds: tuple[int, ...],
         patience: int | None,
     ) -> None:
         self.epochs: list[Epoch] = []
         self._tensors = tensors
         self._memory = memory
-        self._generators = generators
         self._seeds = seeds
         self._patience = patience or 0
         self._best = [tensor.detach().clone() for tensor in tensors] if patience else []
@@ -81,7 +81,6 @@ class State:
         ]
         return {
             "history": np.array(history, dtype=np.float64).reshape(-1, 3, len(self._seeds)),
-            "generators": np.stack([each.get_state().numpy() for each in self._generators]),
             **{str(k): each.detach().cpu().numpy() for k, each in enumerate(self._all())},
         }
 
@@ -93,8 +92,6 @@ class State:
         """Puts back what `arrays` gave."""
         for k, tensor in enumerate(self._all()):
             tensor.copy_(torch.from_numpy(arrays[str(k)]))
-        for generator, numbers in zip(self._generators, arrays["generators"], strict=True):
-            generator.set_state(torch.from_numpy(numbers))
         self.epochs = [
             Epoch(self._seeds, number, *values)
             for number, values in enumerate(arrays["history"], start=1)

@@ -26,7 +26,7 @@ def network(
     seeds=(3, 1, 4), *, input_shape=INPUT_SHAPE, classes=CLASSES, scaling=BYTES, **arguments
 ) -> FeedForward:
     return FeedForward.initialised(
-        [Generator().manual_seed(seed) for seed in seeds],
+        seeds,
         input_shape,
         classes,
         None,
@@ -98,6 +98,36 @@ def test_a_seeds_start_does_not_depend_on_its_neighbours():
 
     for name, value in alone.items():
         np.testing.assert_array_equal(value[0], among[name][2])
+
+
+def test_a_unit_starts_alike_in_a_wider_layer_and_with_more_inputs():
+    """Its numbers, that is; the bound they are multiplied with is that of its inputs."""
+    narrow, wide = network(hidden=[6, 5]), network(hidden=[9, 5], input_shape=(5, 4))
+
+    for part, whole in zip(narrow.layers, wide.layers, strict=True):
+        inputs, units = part.weight_SDH.shape[1:]
+        scale = (whole.weight_SDH.shape[1] / inputs) ** 0.5
+        torch.testing.assert_close(
+            scale * whole.weight_SDH[:, :inputs, :units], part.weight_SDH, rtol=1e-6, atol=0
+        )
+        torch.testing.assert_close(
+            scale * whole.bias_S1H[..., :units], part.bias_S1H, rtol=1e-6, atol=0
+        )
+
+
+def test_the_scores_start_alike_whatever_stands_before_them():
+    deep, flat = network(hidden=[6, 5]), network(hidden=[5])
+
+    assert torch.equal(deep.layers[-1].weight_SDH, flat.layers[-1].weight_SDH)
+    assert not torch.equal(deep.layers[0].weight_SDH[..., :5], flat.layers[-1].weight_SDH[..., :5])
+
+
+def test_units_seeds_and_layers_start_each_elsewhere():
+    layers = network(hidden=[12, 12], classes=12).layers
+    rows = torch.cat([layer.weight_SDH.transpose(1, 2).flatten(end_dim=1) for layer in layers])
+
+    assert len(rows) == 3 * 3 * 12
+    assert len(rows.unique()) > 0.999 * rows.numel()  # of 2^24 values a few meet
 
 
 def test_the_start_is_uniform_with_the_bound_of_torch_nn_linear():

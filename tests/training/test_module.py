@@ -21,7 +21,7 @@ from lab.training.batches import batches
 from lab.training.checkpoints import Checkpoints
 from lab.training.loop import train_stack
 from lab.training.outcome import Epoch, Trained
-from lab.training.streams import INITIALISATION, seed_everything, stream
+from lab.training.streams import generators, initialisation, stream
 
 CPU = torch.device("cpu")
 ENTRY = {
@@ -223,10 +223,10 @@ def test_it_is_the_training_that_a_user_would_write_by_hand(write: Write) -> Non
     }
     trained = train(seeds=(5,), epochs=4, **entry)
 
-    seed_everything(5, INITIALISATION)
-    module = torch.nn.Sequential(
-        torch.nn.Flatten(), torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4)
-    )
+    with initialisation(5):
+        module = torch.nn.Sequential(
+            torch.nn.Flatten(), torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4)
+        )
     groups = [
         {"params": list(module[1].parameters()), "lr": 0.002},
         {"params": [module[3].weight], "lr": 0.02},
@@ -246,9 +246,8 @@ def test_it_is_the_training_that_a_user_would_write_by_hand(write: Write) -> Non
     )
     inputs = torch.tensor(DATA.train.inputs) / 255
     labels = torch.tensor(DATA.train.labels).long()
-    order = torch.Generator().manual_seed(5)
-    for _ in range(4):
-        for (chosen,) in batches(inputs, 32, [order]):
+    for epoch in range(1, 5):
+        for (chosen,) in batches(inputs, 32, generators([5], epoch, "order")):
             optimizer.zero_grad()
             loss(module(inputs[chosen]), labels[chosen]).mean().backward()
             torch.nn.utils.clip_grad_norm_(module.parameters(), 0.5)
@@ -320,6 +319,51 @@ def failing(inputs, generator):
 
 NUMBER = 3
 """
+
+
+CUSTOM = """
+import torch
+from torch import nn
+
+class Network(nn.Module):
+    def __init__(self, input_shape: tuple[int, ...], classes: int, width: int = 8):
+        super().__init__()
+        self.flat = nn.Flatten()
+        self.first = nn.Linear(64, width)
+        self.own = nn.Linear(64, 3)
+        self.own.weight.data.normal_(0, 0.5)
+        self.last = nn.Linear(width + 3, classes)
+        nn.init.constant_(self.last.bias, 7.0)
+        nn.init.trunc_normal_(self.last.weight, std=0.5)
+
+    def forward(self, inputs):
+        values = self.flat(inputs)
+        return self.last(torch.cat([self.first(values), self.own(values)], dim=-1))
+"""
+
+
+def started(**entry: object) -> dict[str, np.ndarray]:
+    model = ModelParams(**{**ENTRY, **entry})
+    return dict(networks.initialised("mine", model, DATA.description, (4,)).weights())
+
+
+def test_a_wider_layer_leaves_the_start_of_the_others_as_it_was(write: Write) -> None:
+    write(CUSTOM)
+    narrow, wide = started(width=8), started(width=12)
+
+    np.testing.assert_array_equal(narrow["first.weight"], wide["first.weight"][:, :8])
+    np.testing.assert_array_equal(narrow["own.weight"], wide["own.weight"])
+    assert narrow["last.weight"].shape != wide["last.weight"].shape
+
+
+def test_what_a_network_does_with_its_weights_is_kept(write: Write) -> None:
+    write(CUSTOM)
+    found = started()
+
+    assert found["own.weight"].std() == pytest.approx(0.5, rel=0.15)
+    assert found["last.weight"].std() == pytest.approx(0.5, rel=0.3)
+    assert (found["last.bias"] == 7).all()
+    assert np.abs(found["first.weight"]).max() == pytest.approx(1 / 8, rel=0.05)
 
 
 @pytest.mark.parametrize("network", ["small", "feed_forward"])
@@ -582,7 +626,13 @@ def test_an_argument_that_is_missing_is_one_line(write: Write) -> None:
 @pytest.mark.parametrize("network", ["small", "feed_forward"])
 def test_a_seed_that_diverges_is_named_and_nothing_is_averaged(write: Write, network: str) -> None:
     write(SMALL)
-    entry = {"network": network, "optimizer": "sgd", "learning_rate": 100.0, "schedule": "constant"}
+    entry = {
+        "network": network,
+        "optimizer": "sgd",
+        "learning_rate": 100.0,
+        "schedule": "constant",
+        "weight_decay": 1.0,  # each step multiplies the weights by -99
+    }
     if network == "feed_forward":
         entry |= {"hidden": [8, 8], "activation": "linear", "dropout": 0.0}
 

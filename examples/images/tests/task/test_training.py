@@ -60,7 +60,7 @@ def transformer(**changes) -> ModelParams:
 
 
 def started(prepared: Prepared, model: ModelParams, seed: int = 0) -> Module:
-    (found,) = [networks.initialised("own", model, prepared.description, (seed,), [Generator()])]
+    (found,) = [networks.initialised("own", model, prepared.description, (seed,))]
     assert isinstance(found, Module)
     return found
 
@@ -110,7 +110,7 @@ def test_the_cnn_learns_what_can_be_learned_from_few_images(prepared, tree):
 @pytest.mark.parametrize("name", MODELS)
 def test_grey_images_are_taken_too(prepared, tree, name):
     grey = prepared.description.model_copy(update={"shape": [32, 32], "scaling": None})
-    module = networks.initialised("own", tree.models[name], grey, (0,), [Generator()])
+    module = networks.initialised("own", tree.models[name], grey, (0,))
 
     assert module.logits(torch.zeros(5, 32, 32, dtype=torch.uint8)).shape == (1, 5, 4)
 
@@ -323,4 +323,4 @@ def test_arguments_that_do_not_fit_are_one_line(prepared, changes, reason):
 def test_an_image_that_is_no_square_is_one_line(prepared):
     wide = prepared.description.model_copy(update={"shape": [3, 32, 64]})
     with pytest.raises(LabError, match=r"must be a square; got \[32, 64\]"):
-        networks.initialised("own", transformer(), wide, (0,), [Generator()])
+        networks.initialised("own", transformer(), wide, (0,))

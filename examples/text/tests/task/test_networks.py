@@ -131,7 +131,7 @@ def test_all_that_params_yaml_names_works_together(data):
 
 
 def test_what_fills_a_sentence_up_changes_no_score(data):
-    network = initialised("m", model(**SIZE), data.description, [0], []).module.eval()
+    network = initialised("m", model(**SIZE), data.description, [0]).module.eval()
     rows = torch.from_numpy(data.test.inputs[:4])
 
     with torch.no_grad():
@@ -175,7 +175,7 @@ def test_without_transformers_it_says_what_to_run(data, monkeypatch):
 
 
 def test_the_weights_of_a_checkpoint_are_where_training_begins(data, checkpoint, capfd):
-    begun = initialised("m", pretrained(checkpoint), data.description, [0], []).module
+    begun = initialised("m", pretrained(checkpoint), data.description, [0]).module
     assert capfd.readouterr() == ("", ""), "no bar of progress for every seed"
     saved = transformers.BertModel.from_pretrained(checkpoint).state_dict()
 
@@ -193,7 +193,7 @@ def test_a_checkpoint_with_the_heads_of_pretraining_gives_its_backbone(data, tmp
     whole.save_pretrained(tmp_path)
     capfd.readouterr()
 
-    begun = initialised("m", pretrained(tmp_path), data.description, [0], []).module
+    begun = initialised("m", pretrained(tmp_path), data.description, [0]).module
 
     saved = whole.bert.state_dict()
     assert saved.keys() == begun.backbone.state_dict().keys()
@@ -214,7 +214,7 @@ def test_a_checkpoint_without_a_pooler_gets_one_of_the_seed(data, tmp_path):
     save(tmp_path, seed=7, has_pooler=False)
 
     one, other = (
-        initialised("m", pretrained(tmp_path), data.description, [0], []).module for _ in "12"
+        initialised("m", pretrained(tmp_path), data.description, [0]).module for _ in "12"
     )
 
     key = "pooler.dense.weight"
@@ -226,7 +226,7 @@ def test_a_checkpoint_without_a_pooler_gets_one_of_the_seed(data, tmp_path):
 @pytest.mark.parametrize("frozen", [0, 1, 2])
 def test_frozen_layers_do_not_move_and_the_others_do(data, checkpoint, frozen):
     entry = pretrained(checkpoint, frozen_layers=frozen, dropout=0.0)
-    before = initialised("m", entry, data.description, [0], []).weights()
+    before = initialised("m", entry, data.description, [0]).weights()
 
     after = train(data, entry).weights
 
