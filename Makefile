@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint audit help repro report example test test-slow test-all ui sync test-servers test-faults \
+.PHONY: actionlint anchor audit help repro report power example test test-slow test-all ui sync test-servers test-faults \
   test-inputs test-pull-requests coverage cluster text test-cluster bench check format requirements upgrade clean setup \
   dagshub restore pull push pull-request failed lost machine trim merge verify
 
@@ -26,8 +26,14 @@ repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@dvc repro
 	@python sync.py --if-configured || echo "the next run sends what is left"
 
-report: $(READY)  ## compare the results here with a baseline (BASE=, default: where the branch began)
-	@python report.py --base "$(BASE)"
+report: $(READY)  ## compare the results here with a baseline (BASE=, default: where the branch began; RESOLVE=1)
+	@python report.py --base "$(BASE)" --resolve "$(RESOLVE)"
+
+anchor: $(READY)  ## move the tag that nothing may fall below to HEAD, if that is better (or WHY="...")
+	@python report.py anchor --why "$(WHY)"
+
+power: $(READY)  ## how many seeds show an effect (EFFECT=, such as 0.002), by this repository's spreads
+	@python power.py $(if $(EFFECT),--effect "$(EFFECT)")
 
 example:  ## put another task in the place of this one (NAME=, a folder of examples/)
 	@$(PYTHON) -m lab.base.example_task "$(NAME)"

@@ -5,7 +5,7 @@ from lab.base.script import begin, run_script
 if __name__ == "__main__":
     begin()
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from lab.report import plots
 from lab.results import best as best_model
 from lab.results import predictions, probabilities, scores, storage
 from lab.results.comparison import Chosen, Comparison, ModelDifference
-from lab.results.predictions import Classes
-from lab.results.schema import ModelResults, Score, ScoreTable, Spread, Spreads
+from lab.results.predictions import Classes, Predictions
+from lab.results.schema import ACCURACY, ModelResults, Score, ScoreTable, Spread, Spreads
 from lab.results.scores import Labels, Metric, Scored
 from lab.results.storage import csv_text
 from lab.tracking import recording as tracking
@@ -32,6 +32,7 @@ from lab.tracking.recording import Dataset, RunSpec
 from lab.training import checkpoints
 from lab.training.scoring import confusion
 from lab.verdict.differences import Sample
+from lab.verdict.images import Groups, Right, components, on_new_images
 from lab.verdict.verdicts import findings
 
 METRICS = Path("metrics")
@@ -59,14 +60,17 @@ def main() -> None:
     data = load_prepared()
     described, test = data.description, data.test
     table = score_table(trained, own, data)
-    found = compare(table, metric, tree.compare.margin)
+    shape = (table.seeds, len(test.labels), len(described.class_names))
+    predicted = {name: predictions_of(name, *shape) for name in trained}
+    right_KN = {name: of_model.predictions == test.labels for name, of_model in predicted.items()}
+    found = compare(table, metric, tree.compare.margin, right_KN, data.test_groups)
     chosen = found.chosen
-    predicted = predictions_of(chosen, test.labels, len(described.class_names))
+    shown = predicted[chosen.model].of_seed(chosen.seed)
 
     write_json(scores.SCORES, table.model_dump())
     write_json(METRICS / "comparison.json", found.model_dump())
     write_metrics(table, found)
-    write_confusion(predicted, test.labels, chosen, described)
+    write_confusion(shown, test.labels, chosen, described)
     best_model.write(BEST, chosen.model, chosen.seed, tree.models[chosen.model], data, export)
 
     with tracking.recording(describe(tree, found, described)) as active:
@@ -111,10 +115,17 @@ def _scores(results: ModelResults, split: str, own: Sequence[Metric], labels_N: 
     return {**scores.built_in(results, split), **own_spreads}
 
 
-def compare(table: ScoreTable, metric: Score, margin: float) -> Comparison:
+def compare(
+    table: ScoreTable,
+    metric: Score,
+    margin: float,
+    right_KN: Mapping[str, Right],
+    groups_N: Groups | None = None,
+) -> Comparison:
     """Chooses by the score on validation; sets the chosen model's test score against the others'.
 
-    Among equals the first of params.yaml wins, and the first seed.
+    Among equals the first of params.yaml wins, and the first seed. `right_KN` says of each model
+    which test examples each seed is right on, `groups_N` which of these belong together.
     """
     sign = 1 if metric.higher_is_better else -1
     validation = {name: of_model[metric.name] for name, of_model in table.validation.items()}
@@ -124,33 +135,39 @@ def compare(table: ScoreTable, metric: Score, margin: float) -> Comparison:
     of = {name: _sample(table.seeds, scores[metric.name]) for name, scores in table.test.items()}
     pairs = [(of[model], of[other]) for other in others]
     judged = findings(pairs, margin, higher_is_better=metric.higher_is_better)
+
+    def on_others(other: str) -> tuple[float, float] | None:
+        if metric != ACCURACY:
+            return None
+        return on_new_images(components(right_KN[model], right_KN[other], groups_N))
+
     return Comparison(
-        schema_version=2,
+        schema_version=3,
         metric=metric,
         margin=margin,
         chosen=Chosen(model=model, seed=seed),
         differences=[
-            ModelDifference.of(model, other, finding)
+            ModelDifference.of(model, other, finding, on_others(other))
             for other, finding in zip(others, judged, strict=True)
         ],
     )
 
 
-def predictions_of(chosen: Chosen, labels: Classes, classes: int) -> Classes:
-    """The test predictions of the chosen seed.
+def predictions_of(model: str, seeds: Sequence[int], examples: int, classes: int) -> Predictions:
+    """The test predictions of a model.
 
     Raises:
         DataError: they are missing, damaged, or of other seeds or examples.
     """
-    path = storage.TRAINED / chosen.model / "predictions.npz"
+    path = storage.TRAINED / model / "predictions.npz"
     found = predictions.read_predictions(path, classes)
-    if chosen.seed not in found.seeds or found.predictions.shape[1] != len(labels):
-        seeds, examples = found.seeds.tolist(), found.predictions.shape[1]
+    if found.seeds.tolist() != list(seeds) or found.predictions.shape[1] != examples:
         raise DataError(
-            f"{path}: must hold seed {chosen.seed} and {len(labels):,} examples; "
-            f"got seeds {shortened(str(seeds), 60)} and {examples:,} examples; run `dvc repro`"
+            f"{path}: must hold seeds {shortened(str(list(seeds)), 60)} and {examples:,} examples; "
+            f"got seeds {shortened(str(found.seeds.tolist()), 60)} and "
+            f"{found.predictions.shape[1]:,} examples; run `dvc repro`"
         )
-    return found.of_seed(chosen.seed)
+    return found
 
 
 def write_metrics(table: ScoreTable, found: Comparison) -> None:

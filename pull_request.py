@@ -17,12 +17,16 @@ if __name__ == "__main__":
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import report
+from lab.base import params
 from lab.base.errors import LabError
-from lab.ci import baselines, github, offers, settings, trusted, workflow
+from lab.ci import baselines, confirmations, github, offers, settings, trusted, workflow
 from lab.ci.pulls import Pull
+from lab.evidence.resolution import NOT_RESOLVED, Resolution
 from lab.report.notes import Notes
 
 REPORT = Path("report")
@@ -49,14 +53,26 @@ def collect() -> None:
 
     They are where the branch's own are out of date, and the repository wants it.
     """
-    asked = baselines.of_event(Path(), workflow.event())
-    evidence = report.collect(asked.named, REPORT, asked.branch)
+    event = workflow.event()
+    asked = baselines.of_event(Path(), event)
+    evidence = report.collect(asked.named, REPORT, asked.branch, _resolution(event))
     report.render(evidence, REPORT, Notes(run_url=workflow.run_url()), None)
     workflow.append("GITHUB_STEP_SUMMARY", PAGE.read_text(encoding="utf-8"))
     is_stale = bool(evidence.candidate.committed_stale)
     is_offered = is_stale and settings.are_offered()
     for name, value in (("stale", is_stale), ("offer", is_offered)):
         workflow.append("GITHUB_OUTPUT", f"{name}={str(value).lower()}\n")
+
+
+def _resolution(event: Mapping[str, Any]) -> Resolution:
+    """On seeds of this run's own, which nobody knew; a push to the default branch is no trial."""
+    if "before" in event and "pull_request" not in event:
+        return NOT_RESOLVED
+    run, time = workflow.run_id(), 1
+    if params.load(params.PARAMS_FILE).compare.budget:
+        time, fault = confirmations.of_event(event, run)
+        print(fault or f"fresh seeds of run {run}, number {time} of its pull request", flush=True)
+    return Resolution("always", run, time)
 
 
 # --- in a branch of this repository --------------------------------------------------------------

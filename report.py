@@ -2,7 +2,8 @@
 
 Without a step it collects the evidence and renders it: report.json, report.md, report.html and
 pictures. The steps are apart because in CI they run on two sides of a border of trust: `collect`
-reads the repository; `render` needs nothing but a report.json, and trusts nothing in it.
+reads the repository; `render` needs nothing but a report.json, and trusts nothing in it. `anchor`
+compares HEAD with the anchor, and moves that here if something is better and nothing worse.
 """
 
 from lab.base.script import begin, run_script
@@ -20,21 +21,28 @@ from lab.base.errors import LabError
 from lab.base.files import write_bytes, write_json, write_text
 from lab.base.records import first_problem
 from lab.evidence import schema as evidence_file
+from lab.evidence.resolution import NOT_RESOLVED, Mode, Resolution
 from lab.evidence.schema import Evidence
 from lab.report import page
 from lab.report.judgement import Judgement, judge
 from lab.report.notes import PICTURES_URL, Notes
+from lab.verdict.verdicts import Verdict
 
 EXIT_GATE = 1  # misuse exits 2
+RESOLVE: dict[str, Mode] = {"": "cheap", "0": "never", "1": "always"}
 
 
 def main() -> None:
     """Collects, renders, prints the verdict; with `--gate` a failing check exits 1."""
     arguments = _arguments()
+    if arguments.step == "anchor":
+        move_anchor(arguments.output, " ".join(arguments.why.split()))
+        return
     if arguments.step == "render":
         evidence = evidence_file.read(arguments.file)
     else:
-        evidence = collect(arguments.base, arguments.output)
+        mode = RESOLVE[arguments.resolve]
+        evidence = collect(arguments.base, arguments.output, resolution=Resolution(mode))
     if arguments.step == "collect":
         return
     notes = _notes(arguments)
@@ -45,17 +53,20 @@ def main() -> None:
         sys.exit(EXIT_GATE)
 
 
-def collect(base: str, output: Path, branch: str = "") -> Evidence:
+def collect(
+    base: str, output: Path, branch: str = "", resolution: Resolution = NOT_RESOLVED
+) -> Evidence:
     """Writes report.json: what was measured on both sides.
 
     Args:
         base: the baseline revision; empty takes the merge-base with `branch`.
         output: the folder to write to.
         branch: such as `origin/release`; empty takes the default branch.
+        resolution: whether to train more seeds where verdicts are open, and which.
     """
     from lab.evidence import collection  # render must not need what this needs
 
-    found = collection.collect(Path(), base or None, _progress, branch or None)
+    found = collection.collect(Path(), base or None, _progress, branch or None, resolution)
     write_json(output / "report.json", found.model_dump())
     return found
 
@@ -79,12 +90,57 @@ def render(
     return judged
 
 
+def move_anchor(output: Path, why: str) -> None:
+    """Puts the tag `anchor` at HEAD: by the verdict over the anchor that is, or by hand.
+
+    Args:
+        output: the folder of the report on it.
+        why: a reason, which is enough; empty goes by the verdict.
+
+    Raises:
+        LabError: the working tree is not HEAD, its results are stale, or they are no better.
+    """
+    from lab.base.git import git
+    from lab.evidence.changes import uncommitted
+    from lab.evidence.tags import TAG, anchor_of
+
+    for path in uncommitted(Path())[:1]:  # before anything is trained
+        raise LabError(f"anchor: HEAD must be what lies here; got {path}; commit, then try again")
+    before = anchor_of(Path(), "HEAD")
+    evidence = collect(before[1] if before else "HEAD", output, resolution=Resolution("always"))
+    judged = judge(evidence)
+    render(evidence, output, Notes(), "")
+    there, models = evidence.candidate, [one for one in evidence.models if one.candidate]
+    reasons = [*there.committed_stale, *there.inherited_stale]
+    reasons += [reason for one in models for reason in one.stale]
+    reasons += [one.candidate_missing for one in evidence.models if one.candidate_missing]
+    for reason in reasons[:1] if models else ["no results"]:
+        raise LabError(
+            f"anchor: the results must be HEAD's own; got {reason}; run `make repro`, commit"
+        )
+    is_better = judged.passes and Verdict.IMPROVED.value in judged.by_verdict()
+    if before and not why and not is_better:
+        raise LabError(
+            f"anchor: HEAD is not better than {before[0]} ({before[1][:12]}), or worse in something"
+            f" ({output / 'report.html'}); give a reason to move it all the same: WHY="
+        )
+    lines = [
+        f"anchor at {there.commit}",
+        f"Before: {' '.join(before)}" if before else "The first one.",
+        *([f"By hand: {why}"] if why else []),
+        page.terminal(judged),
+    ]
+    message = "\n\n".join(lines)
+    git(Path(), "tag", "--annotate", "--force", f"--message={message}", TAG, there.commit)
+    print(f"{message}\n\nto share it: git push --force origin {TAG}", flush=True)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     option = parser.add_argument
-    option("step", nargs="?", choices=["collect", "render"], help="one half only")
+    option("step", nargs="?", choices=["collect", "render", "anchor"], help="one alone")
     option("file", nargs="?", type=Path, metavar="FILE", help="render: a report.json")
     option("--output", type=Path, default=Path("report"), metavar="FOLDER", help="default: report")
     option(
@@ -93,6 +149,14 @@ def _arguments() -> argparse.Namespace:
         metavar="REVISION",
         help="the baseline; default: the merge-base with the default branch",
     )
+    option(
+        "--resolve",
+        choices=list(RESOLVE),
+        default="",
+        help="train more seeds where a verdict is open: 1 always, 0 never; default: if they take a "
+        "minute at most",
+    )
+    option("--why", default="", metavar="TEXT", help="anchor: move it by hand, for this reason")
     option("--gate", action="store_true", help="exit 1 unless the check passes")
     option(
         "--pictures-url",

@@ -6,7 +6,7 @@ margin: 0.05 percentage points.
 
 from pathlib import Path
 
-from benchmarks.fair_trial import accuracies
+from benchmarks.pools import tested
 from lab.base import params
 from lab.base.files import write_json
 from lab.data.prepared import load_prepared
@@ -27,8 +27,9 @@ def main() -> None:
     accuracy: dict[str, dict[str, list[float]]] = {}
     for name, model in tree.models.items():
         for precision in ("bfloat16", "float32"):
-            found = accuracies(tree, name, model, SEEDS, data, precision)
-            accuracy.setdefault(name, {})[precision] = found
+            train = tree.train.model_copy(update={"seeds": SEEDS, "precision": precision})
+            found = tested(name, model, train, data).accuracy_S
+            accuracy.setdefault(name, {})[precision] = found.tolist()
     pairs = [
         (Sample(SEEDS, sides["bfloat16"]), Sample(SEEDS, sides["float32"]))
         for sides in accuracy.values()

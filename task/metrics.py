@@ -9,8 +9,16 @@ from lab.results.common_scores import (
     balanced_accuracy,
     log_loss,
     macro_f1,
+    soft_accuracy,
     top_5_accuracy,
     worst_class_recall,
 )
 
-__all__ = ["balanced_accuracy", "log_loss", "macro_f1", "top_5_accuracy", "worst_class_recall"]
+__all__ = [
+    "balanced_accuracy",
+    "log_loss",
+    "macro_f1",
+    "soft_accuracy",
+    "top_5_accuracy",
+    "worst_class_recall",
+]

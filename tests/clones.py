@@ -41,6 +41,12 @@ class Clones:
     def push(self, branch: str, commit: str = "HEAD") -> None:
         self.run(self.work, "push", "-q", "-f", "origin", f"{commit}:refs/heads/{branch}")
 
+    def tag(self, name: str, delete: bool = False) -> None:
+        """Lets a tag of origin be at the work's HEAD, or be gone."""
+        self.run(
+            self.work, "push", "-q", "-f", "origin", f"{'' if delete else 'HEAD'}:refs/tags/{name}"
+        )
+
     def push_pull(self, number: int) -> None:
         """What GitHub does when the branch of a pull request is pushed."""
         self.run(self.work, "push", "-q", "-f", "origin", f"HEAD:refs/pull/{number}/head")

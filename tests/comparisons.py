@@ -12,6 +12,7 @@ from dvc.repo import Repo
 import prepare
 from lab.base.stages import read_stages
 from lab.evidence.collection import collect
+from lab.evidence.resolution import NOT_RESOLVED, Resolution
 from lab.evidence.schema import Evidence
 from lab.report import page
 from lab.report.document import plain
@@ -22,8 +23,8 @@ from lab.report.notes import Notes
 shown: list[str] = []  # the lines of progress
 
 
-def collected(named: str | None = None) -> Evidence:
-    return collect(Path(), named, shown.append)
+def collected(named: str | None = None, resolution: Resolution = NOT_RESOLVED) -> Evidence:
+    return collect(Path(), named, shown.append, resolution=resolution)
 
 
 def words(evidence: Evidence) -> dict[str, str]:

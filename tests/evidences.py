@@ -76,6 +76,27 @@ def model(name="relu_128", candidate=None, baseline=None, **more) -> dict[str, A
         "baseline_missing": None,
         "stale": [],
         "moved": [],
+        "anchor": None,
+        "images": None,
+        **more,
+    }
+
+
+def on_seeds(mean=0.97, sd=0.0005, seeds=range(10)) -> dict[str, Any]:
+    """The test scores of a side, as a trial and an anchor have them."""
+    given = side(mean, sd, seeds)
+    return {"seeds": given["seeds"], "test": given["test"]}
+
+
+def trial(candidate, baseline, kind="extended", **more) -> dict[str, Any]:
+    """Models by name, as `on_seeds` makes them."""
+    return {
+        "kind": kind,
+        "run": 123 if kind == "fresh" else None,
+        "candidate": candidate,
+        "baseline": baseline,
+        "seeds_trained": 20,
+        "wall_seconds": 31.5,
         **more,
     }
 
@@ -183,7 +204,7 @@ def evidence(*models, **more) -> dict[str, Any]:
     """A whole report.json; keywords replace its fields."""
     baseline, candidate = COMMITS
     return {
-        "schema_version": 4,
+        "schema_version": 5,
         "scores": SCORES,
         "scores_missing": None,
         "scores_removed": [],
@@ -191,6 +212,14 @@ def evidence(*models, **more) -> dict[str, Any]:
         "baseline_metric": "accuracy",
         "margin": 0.001,
         "baseline_margin": 0.001,
+        "looks": [10],
+        "budget": 0,
+        "baseline_budget": 0,
+        "confirmation": None,
+        "trial": None,
+        "trial_missing": None,
+        "anchor": None,
+        "past": [],
         "class_names": CLASSES,
         "candidate": {
             "commit": candidate,

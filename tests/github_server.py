@@ -476,6 +476,7 @@ class GitHub:
             and query.get("event", run["event"]) == run["event"]
             and query.get("status", run["status"]) in (run["status"], run["conclusion"])
             and query.get("branch", run["head_branch"]) == run["head_branch"]
+            and run["created_at"] >= query.get("created", "").removeprefix(">=")
             and workflow in (None, run["path"].rpartition("/")[2])
         ]
         found.sort(key=lambda run: (run["created_at"], run["id"]), reverse=True)

@@ -31,12 +31,12 @@ def outer(tmp_path):
     git("add", "precious")
     git("commit", "--quiet", "--message=first")
     git("worktree", "add", "--quiet", "-b", "branch", str(linked))
-    return tmp_path, repository, linked
+    return tmp_path, repository
 
 
 @pytest.mark.parametrize("where", ["user", "linked"])
 def test_the_repository_they_are_run_from_is_not_touched(outer, where):
-    folder, repository, linked = outer
+    folder, repository = outer
     place = repository / ".git" if where == "user" else repository / ".git/worktrees/linked"
     before = tree(folder)
 

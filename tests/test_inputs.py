@@ -30,7 +30,6 @@ from lab.evidence.changes import value_text
 from lab.evidence.revisions import RevisionError
 from lab.evidence.snapshots import WorkingTree, model_params, read_yaml
 from lab.results import predictions, storage
-from lab.results.comparison import Chosen
 
 ROOT = Path(__file__).parent.parent
 CASES = int(os.environ.get("INPUT_CASES", "100"))
@@ -122,7 +121,7 @@ def refused_predictions(change):
         for name, content in members.items():
             archive.writestr(name, content)
     with pytest.raises(DataError) as caught:
-        compare.predictions_of(Chosen(model="relu_8", seed=1), np.zeros(40, np.uint8), CLASSES)
+        compare.predictions_of("relu_8", [0, 1, 2], 40, CLASSES)
     assert is_one_line(str(caught.value))
     return str(caught.value)
 
@@ -143,7 +142,7 @@ def test_a_member_that_is_no_array_is_refused(project):
 @pytest.mark.parametrize(
     ("seeds", "examples", "label", "problem"),
     [
-        ([0, 2, 3], 40, 1, "must hold seed 1 and 40 examples; got seeds [0, 2, 3]"),
+        ([0, 2, 3], 40, 1, "must hold seeds [0, 1, 2] and 40 examples; got seeds [0, 2, 3]"),
         ([0, 1, 2], 39, 1, "got seeds [0, 1, 2] and 39 examples"),
         ([0, 1, 2], 40, 10, "classes must be 0 to 9; got 10"),
         ([], 40, 1, "must be [seeds], [seeds, examples] and the same"),
@@ -158,7 +157,7 @@ def test_predictions_of_other_results_are_refused(project, seeds, examples, labe
     predictions.write_predictions(path, found)
 
     with pytest.raises(DataError) as caught:
-        compare.predictions_of(Chosen(model="relu_8", seed=1), np.zeros(40, np.uint8), CLASSES)
+        compare.predictions_of("relu_8", [0, 1, 2], 40, CLASSES)
     assert problem in str(caught.value)
 
 

@@ -8,8 +8,11 @@ from typing import Any
 
 import yaml
 from clones import Clones
-from evidences import data, evidence, model, shifted, side
+from evidences import data, evidence, model, shifted, side, trial
 from github_server import GitHub, repository, zipped
+
+from lab.verdict.looks import planned
+from lab.verdict.seeds import fresh
 
 MEASURED = ("accuracy", "loss", "calibration_error")
 STRANGER = repository("stranger", 2)
@@ -86,6 +89,7 @@ class Trials:
         self.clones.commit("first", {"README.md": "A repository\n"})
         self.clones.push("trunk")
         self.first = self.clones.head()
+        self.budget = 0  # of seeds, in the params of what is committed from now on
         self._runs = 30
 
     def wait(self) -> None:
@@ -110,7 +114,8 @@ class Trials:
             metric: of `compare`.
             unrecorded: models whose results git does not get.
         """
-        params = {"compare": {"metric": metric, "margin": margin},
+        params = {"compare": {"metric": metric, "margin": margin, "budget": self.budget},
+                  "train": {"seeds": list(range(10))},
                   "models": {name: {"network": change} for name in sides}}  # fmt: skip
         files = {
             f"metrics/runs/{name}.json": results_file(name, one)
@@ -213,12 +218,35 @@ class Trials:
         work, git = self.clones.work, self.clones.run
         git(work, "fetch", "-q", "origin")
         found = evidence(*models)
+        base = git(work, "merge-base", head, into)
         return {
             **found,
             "candidate": {**found["candidate"], "commit": head},
-            "baseline": {**found["baseline"], "commit": git(work, "merge-base", head, into)},
+            "baseline": {**found["baseline"], "commit": base},
+            "looks": list(planned(10, self.budget)),
+            "budget": self.budget,
+            "trial": self.drawn(self._runs, head, base, *models) if self.budget else None,
             **more,
         }
+
+    @staticmethod
+    def drawn(
+        run: int, head: str, base: str, *models: dict[str, Any], count: int = 10
+    ) -> dict[str, Any]:
+        """What an honest run measures of changed models on fresh seeds: the same as on its own."""
+        seeds = fresh(run, head, base, count)
+        sides: tuple[dict[str, Any], ...] = ({}, {})
+        for one in models:
+            both = one["candidate"], one["baseline"]
+            if all(both) and both[0] != both[1]:
+                names = one["name"], one["renamed_from"] or one["name"]
+                for found, name, values in zip(sides, names, both, strict=True):
+                    test = {
+                        score: [*per_seed, *per_seed, *per_seed, *per_seed][:count]
+                        for score, per_seed in values["test"].items()
+                    }
+                    found[name] = {"seeds": [*seeds], "test": test}
+        return trial(*sides, "fresh", run=run)
 
     def fail(self, event: dict[str, Any], stage: str, lines: list[str]) -> None:
         """Lets a run have failed, against the baseline that it was to be compared with."""

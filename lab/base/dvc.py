@@ -22,6 +22,7 @@ from lab.base.script import run_script
 
 MD5 = re.compile(r"[0-9a-f]{32}")
 LOCK_FILE = Path(".dvc/tmp/rwlock")
+INTERRUPT_SECONDS = 2.0  # that a DVC which was interrupted is given to end by itself
 WRITING_SECONDS = 0.5  # that a DVC which runs just now may take to write it
 
 
@@ -145,10 +146,17 @@ def follow(
         _command(*arguments), cwd=root, env=environment, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace",
     ) as process:  # fmt: skip
-        for line in process.stdout or ():
-            if line.strip():
-                last = line.strip()
-                show(line.rstrip())
+        try:
+            for line in process.stdout or ():
+                if line.strip():
+                    last = line.strip()
+                    show(line.rstrip())
+        except BaseException:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # Ctrl-C reaches DVC as well
+                process.wait(INTERRUPT_SECONDS)
+            process.terminate()
+            process.wait()
+            raise
     if process.returncode:
         raise DVCError(f"`dvc {' '.join(arguments)}` failed: {shortened(last)}")
 

@@ -30,6 +30,7 @@ NETWORKS = Path(__file__).resolve().parents[2] / "task/networks"
 MODEL_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"  # no dot: DVC reads dots as nesting
 MAX_FILE_BYTES = 250_000  # a thousand models have 150,000
 MAX_SEED = 2**31 - 1
+MAX_SEEDS = 1_000  # a side
 MAX_MARGIN = 1e9
 
 Precision = Literal["float32", "bfloat16"]
@@ -75,8 +76,10 @@ class DatasetParams(_OpenSection):
 class TrainParams(_Section):
     """What all models share in training."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1, max_length=1_000), AfterValidator(_distinct)]
-    seeds_per_stack: Annotated[int, Field(ge=1, le=1_000)]
+    seeds: Annotated[
+        list[Seed], Field(min_length=1, max_length=MAX_SEEDS), AfterValidator(_distinct)
+    ]
+    seeds_per_stack: Annotated[int, Field(ge=1, le=MAX_SEEDS)]
     epochs: Annotated[int, Field(ge=1, le=10_000)]
     batch_size: Annotated[int, Field(ge=1, le=10**6)]
     precision: Precision
@@ -113,7 +116,8 @@ class CompareParams(_Section):
     """By which score changes are judged and the best is chosen, and when a difference matters.
 
     The margin is in the score's own unit; of a score in percent it is a fraction. `was` says which
-    models had another name before, so that they are compared with what they were.
+    models had another name before, so that they are compared with what they were. Up to `budget`
+    seeds a side are trained where a comparison cannot tell.
     """
 
     margin: Annotated[float, Field(gt=0, le=MAX_MARGIN, allow_inf_nan=False)]
@@ -121,6 +125,7 @@ class CompareParams(_Section):
     was: Annotated[dict[ModelName, FormerName], Field(max_length=1_000)] = Field(  # and it
         default_factory=dict
     )
+    budget: Annotated[int, Field(ge=0, le=MAX_SEEDS)] = 0  # and it
 
     @model_validator(mode="after")
     def _margin_of_a_fraction(self) -> "CompareParams":

@@ -10,13 +10,25 @@ from typing import Any
 
 from lab.base.errors import DataError, shortened
 from lab.ci.facts import Trial
-from lab.evidence.schema import DataSummary, Evidence, Model, ModelSide
+from lab.evidence.pairs import BEST, best_models, findings_of, in_trial, is_identical
+from lab.evidence.schema import DataSummary, Evidence, Model, ModelSide, OnSeeds
 from lab.results.schema import BUILT_IN
+from lab.verdict import seeds
+from lab.verdict.looks import planned
+from lab.verdict.verdicts import is_open
 
 KNOWN = "With the baseline's numbers as they are known"
 BAR = "By the score and the margin of the baseline"
 BOTH = f"{KNOWN}, and by the score and the margin of the baseline"
 SCORES = frozenset(score.name for score in BUILT_IN)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A run that drew seeds of its own by its number, the so-manieth of its pull request."""
+
+    run: int
+    time: int
 
 
 @dataclass(frozen=True)
@@ -32,18 +44,19 @@ class Checked:
     others: Mapping[str, Evidence]
 
 
-def checked(given: Evidence, trial: Trial, own_run: Evidence | None) -> Checked:
+def checked(given: Evidence, trial: Trial, asking: Asking, own_run: Evidence | None) -> Checked:
     """Evidence as this side can vouch for it.
 
     Args:
         given: of the run, its commits already compared.
         trial: the two commits, as git has them.
+        asking: the run.
         own_run: what the default branch's own run measured at the baseline, if there was one.
 
     Raises:
         DataError: it contradicts git.
     """
-    for fault in _contradictions(given, trial):
+    for fault in _contradictions(given, trial, asking.run):
         raise DataError(f"report.json contradicts git: {fault}")
     stages = {change.path: change.stages for change in given.changes.code}
     baseline = given.baseline.model_copy(
@@ -54,20 +67,26 @@ def checked(given: Evidence, trial: Trial, own_run: Evidence | None) -> Checked:
             "models": list(trial.base.results.names),
         }
     )
-    evidence = given.model_copy(
-        update={
-            "baseline": baseline,
-            "changes": trial.changes(stages),
-            "baseline_margin": trial.base.margin,
-            "baseline_metric": trial.base.metric,
-            "models": [
-                one.model_copy(update={"committed": _other(one, given, trial)})
-                for one in given.models
-            ],
-        }
+    evidence = _without_unfinished(
+        given.model_copy(
+            update={
+                "baseline": baseline,
+                "changes": trial.changes(stages),
+                "baseline_margin": trial.base.margin,
+                "baseline_metric": trial.base.metric,
+                "baseline_budget": trial.base.budget,
+                "confirmation": asking.time if trial.is_confirmed else None,
+                "models": [
+                    one.model_copy(update={"committed": _other(one, given, trial)})
+                    for one in given.models
+                ],
+            }
+        )
     )
     known = Known(trial, own_run)
     unknown = list(known.lacks(evidence))
+    if evidence.anchor and (evidence.anchor.missing or evidence.metric not in SCORES):
+        unknown.append(f"the anchor {evidence.anchor.name}")
     gone = evidence.baseline_metric
     if gone and gone not in {score.name for score in evidence.scores}:
         unknown.append(f"the score {gone}")
@@ -76,6 +95,24 @@ def checked(given: Evidence, trial: Trial, own_run: Evidence | None) -> Checked:
         if one and (strict := _by_its_yardstick(one)) is not None:
             others[how] = strict
     return Checked(evidence, unknown, others)
+
+
+def _without_unfinished(given: Evidence) -> Evidence:
+    """Without fresh seeds that say nothing yet, where more were planned and not trained."""
+    if given.trial is None or given.confirmation is None:
+        return given
+    better, kept = given.judged.higher_is_better, dict(given.trial.candidate)
+    best = best_models(given)
+    for name, found in findings_of(given).items():
+        if is_open(found, higher_is_better=better):
+            model = best.model.name if name == BEST and best else name
+            if model in kept and len(kept[model].seeds) < given.looks[-1]:
+                del kept[model]
+    if len(kept) == len(given.trial.candidate):
+        return given
+    why = given.trial_missing or "training ended before it could be told"
+    trial = given.trial.model_copy(update={"candidate": kept})
+    return given.model_copy(update={"trial": trial, "trial_missing": why})
 
 
 def _by_its_yardstick(given: Evidence) -> Evidence | None:
@@ -107,10 +144,17 @@ def _other(model: Model, given: Evidence, trial: Trial) -> ModelSide | None:
 # --- what an honest run never says ---------------------------------------------------------------
 
 
-def _contradictions(given: Evidence, trial: Trial) -> Iterable[str]:
+def _contradictions(given: Evidence, trial: Trial, run: int) -> Iterable[str]:
+    yield from _of_params(given, trial)
+    yield from _drawn_otherwise(given, trial, run)
+    yield from _anchored_otherwise(given, trial)
+
+
+def _of_params(given: Evidence, trial: Trial) -> Iterable[str]:
     for key, said, known in (
         ("margin", given.margin, trial.head.margin),
         ("metric", given.metric, trial.head.metric),
+        ("budget", given.budget, trial.head.budget),
     ):
         if said != known:
             shown = "not to be read" if known is None else repr(known)
@@ -127,6 +171,60 @@ def _contradictions(given: Evidence, trial: Trial) -> Iterable[str]:
     for one in given.models:
         if one.renamed_from and not _is_renamed(one, after, before, trial):
             yield f"{one.name} is not {one.renamed_from} under another name"
+
+
+def _drawn_otherwise(given: Evidence, trial: Trial, run: int) -> Iterable[str]:
+    """What is wrong with the seeds: they are to be those that nobody could choose, and all."""
+    looks = planned(trial.head.seeds or 1, given.budget)
+    if tuple(given.looks) != looks:
+        yield f"{given.looks} seeds a side were planned, and by params.yaml it is {[*looks]}"
+    if (drawn := given.trial) is None:
+        return
+    if drawn.run != run:
+        yield f"its seeds were drawn for the run {drawn.run}, and this is {run}"
+    if not given.budget:
+        yield "seeds were drawn, and compare.budget asks for none"
+    known = seeds.fresh(run, trial.head.commit, trial.base.commit, max(looks))
+    for models in (drawn.candidate, drawn.baseline):
+        for name, side in models.items():
+            if len(side.seeds) not in looks or side.seeds != known[: len(side.seeds)]:
+                yield f"{name} was trained on other seeds than were drawn for the run {run}"
+    for one in given.models if best_models(given) is None else ():  # else more may be of one side
+        both = in_trial(given, one, one)
+        if both and both[0].seeds != both[1].seeds:
+            yield f"{one.name} was trained on more seeds on one side than on the other"
+
+
+def _anchored_otherwise(given: Evidence, trial: Trial) -> Iterable[str]:
+    """What is wrong with what is said of the anchor, as far as git knows it."""
+    said, known = given.anchor and (given.anchor.name, given.anchor.commit), trial.anchor
+    if said != known:
+        shown = [f"{one[0]} ({one[1][:12]})" if one else "none" for one in (known, said)]
+        yield f"the anchor is {shown[0]}, and {shown[1]} in the report; run it again"
+        return
+    if given.anchor is None or given.anchor.missing or not trial.anchored:
+        return
+    for one in given.models:
+        name, found = one.renamed_from or one.name, one.anchor
+        there, before = trial.anchored.get(name), trial.base.results.sides.get(name)
+        if found is None:
+            if there and one.both and not is_identical(one) and given.metric in there.test:
+                yield f"the anchor has {name}, and the report leaves it out"
+        elif fresh := given.trial and given.trial.candidate.get(one.name):
+            if found.seeds != fresh.seeds:
+                yield f"what the anchor has of {name} is of other seeds"
+        else:
+            # What has the same results there as at the baseline is not made twice.
+            is_same = there and before and _numbers(there) == _numbers(before)
+            sides = [side for side in (there, one.baseline if is_same else None) if side]
+            if not any(_is_of(found, side, given.metric) for side in sides):
+                yield f"what the anchor has of {name} is something else"
+
+
+def _is_of(said: OnSeeds, known: ModelSide, metric: str) -> bool:
+    """Whether these are the scores of that side, where this side can know them."""
+    is_known = metric not in SCORES or said.test.get(metric) == known.test.get(metric)
+    return is_known and said.seeds == known.seeds
 
 
 def _is_renamed(

@@ -14,13 +14,15 @@ from typing import Any
 from lab.base.git import GitError, git, git_bytes
 from lab.ci.github import Api
 from lab.ci.pulls import Pull
-from lab.evidence.changes import changes, margin_of, metric_of, params_of
-from lab.evidence.revision_results import RevisionResults, read_results
+from lab.evidence.changes import budget_of, changes, margin_of, metric_of, params_of
+from lab.evidence.revision_results import RevisionResults, has_same_test, read_results
 from lab.evidence.revisions import RevisionError
-from lab.evidence.schema import Changes
+from lab.evidence.schema import Changes, ModelSide
 from lab.evidence.snapshots import Committed, model_params
+from lab.evidence.tags import anchor_of
 
 REFERENCES = "refs/fair-trial"
+TAGS = ("anchor*", "v*")  # what may be an anchor
 # All that is read of a revision; larger files are taken for missing.
 READ = ("params.yaml", "requirements.txt", "metrics")
 LARGEST_FILE = 4_000_000
@@ -74,6 +76,19 @@ class Revision:
         return metric_of(self.files)
 
     @cached_property
+    def budget(self) -> int | None:
+        """Of its params: 0 where they name none, None where they are broken."""
+        return budget_of(self.files)
+
+    @cached_property
+    def seeds(self) -> int | None:
+        """How many its params have a side; None where they are broken."""
+        try:
+            return len(params_of(self.files)["train"]["seeds"])
+        except (LookupError, TypeError):
+            return None
+
+    @cached_property
     def renamed(self) -> Mapping[str, str]:
         """What its params say that models were called before."""
         try:
@@ -92,6 +107,25 @@ class Trial:
     base: Revision
     branch: str
     behind: int
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether either side asks for fresh seeds: a branch does not set its own bar."""
+        return bool(self.head.budget or self.base.budget)
+
+    @cached_property
+    def anchor(self) -> tuple[str, str] | None:
+        """The tag and the commit that nothing may fall below."""
+        return anchor_of(self.root, self.base.commit)
+
+    @cached_property
+    def anchored(self) -> Mapping[str, ModelSide]:
+        """What git holds of the anchor's models; nothing where it was tested on other examples."""
+        if self.anchor is None:
+            return {}
+        there = Revision(self.root, self.anchor[1]).results
+        is_same = has_same_test(there, self.base.results)
+        return there.sides if is_same else {}
 
     def changes(self, stages: Mapping[str, Sequence[str]]) -> Changes:
         """What changed between the two; `stages` names what depends on a file, as somebody says."""
@@ -125,6 +159,7 @@ def trial(root: Path, api: Api, server: str, head: str, branch: str) -> Trial:
         GitError: git cannot fetch the branch, or it has nothing in common with the commit.
     """
     tip = fetched(root, api, server, f"refs/heads/{branch}")
+    _fetch(root, api, server, *(f"+refs/tags/{one}:refs/tags/{one}" for one in TAGS))
     try:
         base = git(root, "merge-base", head, tip).splitlines()[0]
     except GitError:
@@ -140,17 +175,21 @@ def fetched(root: Path, api: Api, server: str, reference: str) -> str:
         GitError: there is none, or origin cannot be reached.
     """
     here = f"{REFERENCES}/{reference.removeprefix('refs/')}"
+    _fetch(root, api, server, f"+{reference}:{here}")
+    return git(root, "rev-parse", "--verify", "--quiet", f"{here}^{{commit}}")
+
+
+def _fetch(root: Path, api: Api, server: str, *references: str) -> None:
     options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
     git_bytes(
         root,
         "fetch",
         *options,
         "origin",
-        f"+{reference}:{here}",
+        *references,
         variables=_login(api, server),
         timeout=FETCH_SECONDS,
     )
-    return git(root, "rev-parse", "--verify", "--quiet", f"{here}^{{commit}}")
 
 
 def before(trial: Trial) -> Sequence[str]:

@@ -7,16 +7,26 @@ neutral, or waits, and says why.
 
 import dataclasses
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lab.base.errors import DataError, LabError
 from lab.base.git import GitError
-from lab.ci import checks, claims, facts, measurements, override, posting, publishing, pulls
+from lab.ci import (
+    checks,
+    claims,
+    confirmations,
+    facts,
+    measurements,
+    override,
+    posting,
+    publishing,
+    pulls,
+)
 from lab.ci.checks import Checks, Conclusion, Standing, State
-from lab.ci.claims import Checked
+from lab.ci.claims import Asking, Checked
 from lab.ci.facts import Revision, Trial
 from lab.ci.github import Api, GitHubError
 from lab.ci.measurements import Left, Measurement
@@ -31,7 +41,8 @@ from lab.report.headline import verdict_line
 from lab.report.judgement import Judgement, judge
 from lab.report.notes import MOST_NOTES, Notes
 from lab.report.page import to_markdown
-from lab.verdict.verdicts import Verdict
+from lab.verdict.looks import planned
+from lab.verdict.verdicts import is_open
 
 WRAPPED = 150  # characters of a failing stage's line on one line of a comment
 
@@ -108,11 +119,14 @@ def of_group(place: Place, run: WorkflowRun) -> Reported:
     measured = measurements.of_commit(place.api, run.head_sha, ("merge_group",))
     pull = pulls.get(place.api, int(named["number"]))
     accepted = _since(checks.of_commit(place.api, pull.head.sha), pull, None)
+
+    def time(run: int) -> int:
+        return confirmations.of_entry(place.api, pull.number, run, pull.created_at)
+
     try:
         trial = _group_trial(place, run, named["base"])
-        outcome = _outcome(
-            place, trial, *measurements.against(measured, trial.base.commit, None), pull, accepted
-        )
+        found = measurements.against(measured, trial.base.commit, None)
+        outcome = _outcome(place, trial, *found, pull, accepted, time)
     except GitError as error:
         outcome = _none(place, run.head_sha, str(error))
     except LookupError as error:
@@ -161,12 +175,16 @@ def _of_pull(
         return _none(place, pull.head.sha, str(error))
     since = _since(seen, pull, trial.base.commit)
     standing = Standing.of(pull.base.ref, trial.base.commit, since or datetime.now(UTC))
+
+    def time(run: int) -> int:
+        return confirmations.of_pull(place.api, pull, run, [other.run for other in measured])
+
     try:
         one, left = measurements.against(measured, trial.base.commit, pull)
     except LookupError:
         outcome = _unmeasured(place, pull, trial, is_run_due)
     else:
-        outcome = _outcome(place, trial, one, left, pull, since)
+        outcome = _outcome(place, trial, one, left, pull, since, time)
     return dataclasses.replace(outcome, standing=standing)
 
 
@@ -188,8 +206,9 @@ def _outcome(
     left: Left,
     pull: Pull,
     since: datetime | None,
+    time: Callable[[int], int],
 ) -> Outcome:
-    """What is said of what one run measured of a trial."""
+    """What is said of what one run measured of a trial; `time` counts the runs up to one."""
     sha, url = one.run.head_sha, one.run.html_url
     match left:
         case None:
@@ -200,8 +219,9 @@ def _outcome(
         case Failure():
             return _failed(left, url)
         case Evidence():
+            asking = Asking(one.run.id, time(one.run.id) if trial.is_confirmed else 1)
             try:
-                checked = claims.checked(left, trial, _own_run(place, trial))
+                checked = claims.checked(left, trial, asking, _own_run(place, trial))
             except DataError as error:
                 return _none(place, sha, str(error), url)
             return _judged(place, checked, pull, since, url)
@@ -249,7 +269,7 @@ def _judged(
     judged = judge(checked.evidence)
     others = {how: judge(one) for how, one in checked.others.items()}
     all_judged = [judged, *others.values()]
-    weakened = _weakened(judged)
+    weakened = _weakened(judged, checked.evidence)
     by = _accepted(place.api, all_judged, weakened, pull, since)
     state = checks.worst(_states(checked, all_judged, weakened, by))
     remarks = [*place.remarks, *_remarks(checked, judged, others, weakened)]
@@ -262,15 +282,16 @@ def _judged(
     return Outcome(state, lines, comment)
 
 
-def _weakened(judged: Judgement) -> list[str]:
-    """Models of which nothing can be told, and that have fewer seeds than before."""
-    return [
-        one.model.name
-        for one in judged.models
-        if one.verdict == Verdict.CANNOT_TELL
-        and one.model.both
-        and len(one.model.both[0].seeds) < len(one.model.both[1].seeds)
-    ]
+def _weakened(judged: Judgement, evidence: Evidence) -> list[str]:
+    """Models of which nothing can be told, and that have or may have fewer seeds than before."""
+    better, found = judged.score.higher_is_better, []
+    for one in judged.models:
+        if one.finding and one.passes and is_open(one.finding, higher_is_better=better):
+            new, old = (len(side.seeds) for side in one.model.both or ())
+            most = planned(old, evidence.baseline_budget or 0)[-1]
+            if new < old or evidence.looks[-1] < most:
+                found.append(one.model.name)
+    return found
 
 
 def _accepted(

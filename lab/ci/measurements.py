@@ -55,15 +55,6 @@ class Measurement:
         """Whether a maintainer has to approve it first."""
         return self.run.conclusion == "action_required"
 
-    def may_be_of(self, pull: Pull) -> bool:
-        """Whether the run may have been started for a pull request, as far as GitHub tells."""
-        if self.run.pull_requests:
-            return pull.number in [one.number for one in self.run.pull_requests]
-        source, head = self.run.head_repository, pull.head
-        if source is None or head.repo is None:  # the fork is gone
-            return True
-        return (source.id, self.run.head_branch) == (head.repo.id, head.ref)
-
     def is_against_another(self, baseline: str) -> bool:
         """Whether it was read before, and compared with another commit."""
         return self._baseline not in (None, baseline)
@@ -107,7 +98,7 @@ def against(
     """
     under_way = None
     for one in _looked_at(measured, pull):
-        is_own = pull is None or one.may_be_of(pull)
+        is_own = pull is None or one.run.may_be_of(pull)
         if one.is_against_another(baseline):
             continue
         left = one.left()
@@ -127,7 +118,7 @@ def _looked_at(measured: Sequence[Measurement], pull: Pull | None) -> Iterator[M
     """Those that may be of a pull request, and those that may not, so many of each."""
     counts = {True: 0, False: 0}
     for one in measured:
-        is_own = pull is None or one.may_be_of(pull)
+        is_own = pull is None or one.run.may_be_of(pull)
         counts[is_own] += 1
         if counts[is_own] <= MOST_RUNS:
             yield one

@@ -65,6 +65,23 @@ class WorkflowRun(FromGitHub):
         """By which the newest attempt of all is found."""
         return self.run_started_at or self.created_at, self.id
 
+    @property
+    def has_measured(self) -> bool:
+        """Whether it began; one that was cancelled may have shown its numbers."""
+        return self.conclusion not in ("skipped", "action_required")
+
+    def may_be_of(self, pull: "Pull") -> bool:
+        """Whether it may have been started for a pull request, as far as GitHub tells."""
+        if self.pull_requests:
+            return pull.number in [one.number for one in self.pull_requests]
+        return self.is_from(pull.head)
+
+    def is_from(self, head: "Branch") -> bool:
+        """Whether it is of that branch, as far as GitHub tells."""
+        if self.head_repository is None or head.repo is None:  # the fork is gone
+            return True
+        return (self.head_repository.id, self.head_branch) == (head.repo.id, head.ref)
+
 
 class Branch(FromGitHub):
     """One end of a pull request; `repo` is None when the fork has been deleted."""
@@ -89,6 +106,7 @@ class Pull(FromGitHub):
     base: Branch
     labels: list[Label] = []
     mergeable: bool | None = None
+    created_at: datetime | None = None
     updated_at: datetime | None = None
 
     @property

@@ -24,7 +24,7 @@ from lab.report.markdown import paragraphs
 REPORT = Path("report")
 POST = REPORT / "post.json"
 MAX_BYTES = 2**20  # of what `page` writes for `post`
-PATIENCE = timedelta(hours=3)  # with a run that has not ended; the longest takes half as long
+PATIENCE = timedelta(hours=3)  # with a run that has not ended; the longest takes two
 
 ExternalId = Annotated[str, StringConstraints(max_length=1_000)]
 Number = Annotated[int, Field(ge=1)]

@@ -94,6 +94,18 @@ def run_url() -> str | None:
     return f"{server()}/{repository}/actions/runs/{number}" if repository and number else None
 
 
+def run_id() -> int:
+    """The number of this run, which GitHub gives it after what started it; a repetition keeps it.
+
+    Raises:
+        LabError: this is no workflow.
+    """
+    given = os.environ.get("GITHUB_RUN_ID", "")
+    if not given.isdecimal():
+        raise LabError("GITHUB_RUN_ID: not set; this runs in a workflow of GitHub Actions")
+    return int(given)
+
+
 def append(variable: str, content: str) -> None:
     """Adds to a file that GitHub reads after a step; outside a workflow there is none."""
     if path := os.environ.get(variable):

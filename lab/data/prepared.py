@@ -18,21 +18,26 @@ from lab.data.splits import REPREPARE, SPLITS, Part, Split, label_dtype, require
 PREPARED = Path("data/prepared")
 REMAKE = "run `dvc repro --force prepare`"
 TEXTS = "test_texts.json"
+GROUPS = "test_groups.npy"  # where examples come in groups: a number for the one of each
 MAX_TEXTS_BYTES = 2**28
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The three splits, and what they are; `test` chooses nothing."""
+    """The three splits, and what they are; `test` chooses nothing.
+
+    `test_groups` [N] numbers the groups of the test examples, where these come in groups.
+    """
 
     train: Split
     validation: Split
     test: Split
     description: Description
+    test_groups: NDArray[np.int64] | None = None
 
 
 def save_prepared(parts: Mapping[str, Part], classes: int, folder: Path) -> None:
-    """Writes `{train,validation,test}_{inputs,labels}.npy`, and what a reader sees of test texts.
+    """Writes `{train,validation,test}_{inputs,labels}.npy`, texts and groups of the test split.
 
     They are all written before the first is renamed, so a full disk cannot leave a new training
     set beside an old validation set, which may overlap.
@@ -43,17 +48,22 @@ def save_prepared(parts: Mapping[str, Part], classes: int, folder: Path) -> None
     dtype = label_dtype(classes)
     arrays = [(parts[name], what) for what in ("inputs", "labels") for name in SPLITS]
     names = [f"{name}_{what}.npy" for what in ("inputs", "labels") for name in SPLITS]
-    texts = parts["test"].examples.texts
-    paths = [folder / name for name in [*names, *([TEXTS] if texts is not None else [])]]
+    test = parts["test"]
+    texts, groups = test.examples.texts, test.examples.groups
+    kept = [name for name, found in ((TEXTS, texts), (GROUPS, groups)) if found is not None]
+    paths = [folder / name for name in (*names, *kept)]
     with files.naming(folder), files.replacing_all(paths) as temporaries:
         for temporary, (part, what) in zip(temporaries, arrays, strict=False):
             array = getattr(part.examples, what)
             _write_npy(temporary, array, part.rows, dtype if what == "labels" else array.dtype)
         if texts is not None:
-            shown = [str(texts[row]) for row in parts["test"].rows]
-            temporaries[-1].write_text(json.dumps(shown), encoding="utf-8")
-    if texts is None:
-        (folder / TEXTS).unlink(missing_ok=True)
+            shown = [str(texts[row]) for row in test.rows]
+            temporaries[len(names)].write_text(json.dumps(shown), encoding="utf-8")
+        if groups is not None:
+            _, numbers_N = np.unique([groups[row] for row in test.rows], return_inverse=True)
+            _write_npy(temporaries[-1], numbers_N, np.arange(len(numbers_N)), np.int64)
+    for name in {TEXTS, GROUPS}.difference(kept):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write_npy(path: Path, array: NDArray[Any], rows: NDArray[np.intp], dtype: DTypeLike) -> None:
@@ -79,7 +89,18 @@ def load_prepared(root: Path = Path()) -> Prepared:
     described = read_description(root / DESCRIPTION)
     folder = root / PREPARED
     train, validation, test = (_load_split(folder, name, described) for name in SPLITS)
-    return Prepared(train, validation, test, described)
+    return Prepared(train, validation, test, described, _load_groups(folder, len(test.labels)))
+
+
+def _load_groups(folder: Path, count: int) -> NDArray[np.int64] | None:
+    path = folder / GROUPS
+    if not path.exists():
+        return None
+    groups = load_array(path)
+    if groups.dtype != np.int64 or groups.shape != (count,):
+        got = f"{groups.dtype} {list(groups.shape)}"
+        raise DataError(f"{path}: must be int64 [{count}]; got {got}; {REPREPARE}")
+    return groups
 
 
 def _load_split(folder: Path, name: str, described: Description) -> Split:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lab.base.git import git, git_entries
-from lab.base.params import MAX_MARGIN
+from lab.base.params import MAX_MARGIN, MAX_SEEDS
 from lab.base.stages import ABSENT, Stage
 from lab.evidence.revisions import RevisionError
 from lab.evidence.schema import MAX_LISTED, Change, Changes, CodeChange
@@ -195,6 +195,15 @@ def margin_of(snapshot: Snapshot) -> float | None:
     except (KeyError, TypeError):
         return None
     return margin if isinstance(margin, float) and 0 < margin <= MAX_MARGIN else None
+
+
+def budget_of(snapshot: Snapshot) -> int | None:
+    """A revision's own budget of seeds; 0 where it names none, None where it is broken."""
+    try:
+        budget = params_of(snapshot)["compare"].get("budget", 0)
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return budget if type(budget) is int and 0 <= budget <= MAX_SEEDS else None
 
 
 def metric_of(snapshot: Snapshot) -> str | None:

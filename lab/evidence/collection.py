@@ -12,8 +12,9 @@ from lab.base import params as params_module
 from lab.base.errors import DataError, LabError
 from lab.base.machine import environment_tags
 from lab.base.stages import ABSENT, Stage, read_stages
-from lab.evidence import costs, revisions
+from lab.evidence import anchors, costs, revisions
 from lab.evidence.changes import (
+    budget_of,
     change_entry,
     changes,
     margin_of,
@@ -22,11 +23,14 @@ from lab.evidence.changes import (
     uncommitted,
 )
 from lab.evidence.flips import flips
-from lab.evidence.in_git import InGit, in_git
+from lab.evidence.images import with_images
+from lab.evidence.in_git import InGit, committed_results, in_git
 from lab.evidence.machines import made_elsewhere, to_train
-from lab.evidence.own_scores import removed, with_own_scores
+from lab.evidence.own_scores import removed, scorer, with_own_scores
+from lab.evidence.past import past
 from lab.evidence.renames import names_on_both, renamed
 from lab.evidence.reproduction import Show, reproduced
+from lab.evidence.resolution import NOT_RESOLVED, Resolution
 from lab.evidence.revision_results import RevisionResults, read_results
 from lab.evidence.revisions import Base, RevisionError
 from lab.evidence.schema import (
@@ -45,10 +49,12 @@ from lab.evidence.schema import (
 from lab.evidence.snapshots import Committed, Snapshot, WorkingTree, pins
 from lab.evidence.staleness import lines, stage_changes, staleness
 from lab.evidence.text import all_bounded, bounded
+from lab.evidence.trials import resolve
 from lab.results import scores
 from lab.results.schema import BUILT_IN, ModelResults, Score
 from lab.results.scores import Metric
 from lab.results.storage import MODEL_RESULTS
+from lab.verdict.looks import planned
 
 DESCRIBED_PACKAGES = ("python", "torch")
 MAX_STAGES = MAX_MODELS = 1_000
@@ -57,7 +63,13 @@ Reasons = Mapping[str, Sequence[str]]  # by stage
 Origin = Literal["committed", "reproduced", "none"]
 
 
-def collect(root: Path, named: str | None, show: Show, branch: str | None = None) -> Evidence:
+def collect(
+    root: Path,
+    named: str | None,
+    show: Show,
+    branch: str | None = None,
+    resolution: Resolution = NOT_RESOLVED,
+) -> Evidence:
     """Everything a report says of the working tree against its baseline.
 
     Args:
@@ -65,6 +77,7 @@ def collect(root: Path, named: str | None, show: Show, branch: str | None = None
         named: the baseline revision; None takes the merge-base with `branch`.
         show: takes a line of progress at a time.
         branch: such as `origin/release`; None takes the default branch.
+        resolution: whether to train more seeds where verdicts are open, and which.
 
     Raises:
         LabError: there is no baseline revision, or the candidate's pipeline cannot be read.
@@ -83,13 +96,14 @@ def collect(root: Path, named: str | None, show: Show, branch: str | None = None
     if not stale:
         held = in_git(root, head, base.commit, candidate, own, is_clean=not changed)
     committed, was = Committed(root, base.commit), tree.compare.was
+    budget, baseline_budget = tree.compare.budget, budget_of(committed)
     with _baseline(root, base, committed, candidate, was, metric, show) as found:
         baseline, origin, reasons = found
         candidate, baseline, scores_missing = with_own_scores(root, own, candidate, baseline)
         names = renamed(was, candidate, baseline)
         models = _models(candidate, baseline, names, stale, held.sides)
         examples, counts = flips(root, candidate, baseline, models)
-        return Evidence(
+        evidence = Evidence(
             schema_version=SCHEMA_VERSION,
             scores=scores.declared(own),
             scores_missing=bounded(fault) if (fault := own_fault or scores_missing) else None,
@@ -98,6 +112,14 @@ def collect(root: Path, named: str | None, show: Show, branch: str | None = None
             baseline_metric=metric_of(committed),
             margin=tree.compare.margin,
             baseline_margin=margin_of(committed),
+            looks=[*planned(len(tree.train.seeds), budget)],
+            budget=budget,
+            baseline_budget=baseline_budget,
+            confirmation=resolution.confirmation if budget or baseline_budget else None,
+            trial=None,
+            trial_missing=None,
+            anchor=None,
+            past=past(root, base.commit, metric),
             class_names=class_names,
             candidate=_candidate(head, candidate.snapshot, changed, held),
             baseline=Baseline(
@@ -123,6 +145,11 @@ def collect(root: Path, named: str | None, show: Show, branch: str | None = None
             examples=examples,
             flips=counts,
         )
+        anchor = anchors.read(root, base.commit, committed, candidate, baseline.names)
+        scored = scorer(root, own, candidate)
+        resolved = resolve(root, evidence, candidate, baseline, scored, resolution, show)
+        evidence = with_images(root, resolved, candidate, baseline)
+        return anchors.with_anchor(root, evidence, anchor, scored, show)
 
 
 # --- candidate -----------------------------------------------------------------------------------
@@ -197,7 +224,7 @@ def _baseline(
     show: Show,
 ) -> Iterator[tuple[RevisionResults, Origin, list[str]]]:
     """The baseline's results, where they come from, and why not simply from its commit."""
-    found, reasons = _committed_results(root, base.commit, committed, candidate.names)
+    found, reasons = committed_results(root, base.commit, committed, candidate.names)
     stages: Sequence[str] = ()
     elsewhere = None
     if not reasons:
@@ -225,25 +252,6 @@ def _baseline(
             return
         costs.remember(place, remade.runs)
         yield remade, "reproduced", reasons
-
-
-def _committed_results(
-    root: Path, commit: str, committed: Committed, names: Sequence[str]
-) -> tuple[RevisionResults, list[str]]:
-    """What git holds of the baseline's results, and why they cannot be used.
-
-    Where its files are too damaged to tell its models, it is taken to have those of `names`.
-    """
-    try:
-        stages = read_stages(root, commit)
-        found = read_results(committed, stages)
-        stale = lines(staleness(root, stages, commit))
-    except LabError as error:
-        return RevisionResults.none(committed, names), [str(error)]
-    if not found.names:
-        return found, ["no models in its params.yaml"]
-    faults = [*found.faults.values(), *([found.data_fault] if found.data_fault else [])]
-    return found, [*faults, *stale]
 
 
 # --- models --------------------------------------------------------------------------------------
@@ -289,6 +297,8 @@ def _model(
         baseline_missing=_missing(baseline, old),
         stale=all_bounded(lines(own)),
         moved=_moved(candidate.runs.get(name), baseline.runs.get(old)),
+        anchor=None,
+        images=None,
     )
 
 

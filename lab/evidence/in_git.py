@@ -17,7 +17,7 @@ from lab.evidence.own_scores import with_own_scores
 from lab.evidence.revision_results import RevisionResults, has_same_test, read_results, written_by
 from lab.evidence.schema import ModelSide
 from lab.evidence.snapshots import Committed
-from lab.evidence.staleness import committed_staleness, lines, stage_changes
+from lab.evidence.staleness import committed_staleness, lines, stage_changes, staleness
 from lab.results.scores import Metric
 
 Reasons = Mapping[str, Sequence[str]]  # by stage
@@ -34,6 +34,25 @@ class InGit:
     stale: Sequence[str]
     inherited: Sequence[str]
     sides: Mapping[str, ModelSide]
+
+
+def committed_results(
+    root: Path, commit: str, committed: Committed, names: Sequence[str]
+) -> tuple[RevisionResults, list[str]]:
+    """What git holds of the baseline's results, and why they cannot be used.
+
+    Where its files are too damaged to tell its models, it is taken to have those of `names`.
+    """
+    try:
+        stages = read_stages(root, commit)
+        found = read_results(committed, stages)
+        stale = lines(staleness(root, stages, commit))
+    except LabError as error:
+        return RevisionResults.none(committed, names), [str(error)]
+    if not found.names:
+        return found, ["no models in its params.yaml"]
+    faults = [*found.faults.values(), *([found.data_fault] if found.data_fault else [])]
+    return found, [*faults, *stale]
 
 
 def in_git(

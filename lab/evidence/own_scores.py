@@ -5,8 +5,9 @@ these results; else from the probabilities that DVC keeps; else that side has no
 candidate's own code, so nothing that renders or posts may import it.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,17 @@ def with_own_scores(
     new, missing = _filled(candidate, place)
     old, failed = _filled(baseline, place)
     return new, old, missing or failed
+
+
+def scorer(
+    root: Path, own: Sequence[Metric], candidate: RevisionResults
+) -> Callable[[RevisionResults], RevisionResults]:
+    """What adds the scores of `own` to results, as far as their files are there."""
+    if own:
+        with contextlib.suppress(LabError):
+            place = Place(own, candidate, load_prepared(root), Cache(root))
+            return lambda results: _filled(results, place)[0]
+    return lambda results: results
 
 
 def removed(own: Sequence[Metric], baseline: RevisionResults) -> list[str]:

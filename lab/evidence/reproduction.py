@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lab.base import dvc
+from lab.base.dvc import DVCError
 from lab.base.git import GitError, git
 from lab.evidence.revisions import RevisionError
 
@@ -36,26 +37,51 @@ def reproduced(root: Path, commit: str, show: Show, stages: Sequence[str] = ()) 
         DVCError: its pipeline fails.
         GitError: git makes no worktree.
     """
-    with tempfile.TemporaryDirectory(prefix="baseline-", ignore_cleanup_errors=True) as temporary:
-        worktree = Path(temporary).resolve() / "worktree"
-        git(root, "worktree", "add", "--detach", "--quiet", str(worktree), commit)
+    with worktree(root, commit) as place:
+        dvc.forget(place, stages)
+        repro(place, show, *(stages or ["train"]))
+        yield place
+
+
+@contextlib.contextmanager
+def worktree(root: Path, commit: str) -> Iterator[Path]:
+    """The project as a commit has it, in a temporary worktree that shares this one's DVC cache.
+
+    Raises:
+        RevisionError: the revision has no pipeline.
+        GitError: git makes no worktree.
+    """
+    with tempfile.TemporaryDirectory(prefix="revision-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary).resolve() / "worktree"
         try:
-            place = worktree / git(root, "rev-parse", "--show-prefix")
+            git(root, "worktree", "add", "--detach", "--quiet", str(folder), commit)
+            place = folder / git(root, "rev-parse", "--show-prefix")
             if not (place / "dvc.yaml").is_file() or not (place / ".dvc").is_dir():
                 raise RevisionError("this revision has no pipeline (dvc.yaml) to reproduce")
             _share(root, place)
-            dvc.forget(place, stages)
-            dvc.follow(
-                place,
-                _environment(),
-                lambda line: show(f"  {line}"),
-                "repro",
-                *(stages or ["train"]),
-            )
             yield place
         finally:
             with contextlib.suppress(GitError):  # the folder itself goes in any case
-                git(root, "worktree", "remove", "--force", str(worktree))
+                git(root, "worktree", "remove", "--force", str(folder))
+
+
+def repro(place: Path, show: Show, *stages: str) -> None:
+    """Runs stages of a worktree, with all that they need.
+
+    Raises:
+        DVCError: one fails.
+    """
+    dvc.follow(place, _environment(), lambda line: show(f"  {line}"), "repro", *stages)
+
+
+def lay_out(place: Path) -> None:
+    """Puts what the cache holds of a worktree's results there, so that nothing has to run for it.
+
+    Of a stage whose outputs persist (raw data) DVC's cache of runs knows nothing.
+    """
+    with contextlib.suppress(DVCError):  # what is not laid out is made
+        options = ("--quiet", "--force", "--allow-missing")
+        dvc.follow(place, _environment(), lambda _: None, "checkout", *options)
 
 
 def _share(root: Path, place: Path) -> None:
@@ -70,14 +96,16 @@ def _share(root: Path, place: Path) -> None:
 def _environment() -> dict[str, str]:
     """This one's, without what would lead git, Python, DVC or MLflow back to this project.
 
-    Where DVC's configuration and caches are (`DVC_*_DIR`) stays.
+    Where DVC's configuration and caches are (`DVC_*_DIR`) stays. No run is recorded, as nobody will
+    look for it; older code records it in the worktree.
     """
-    left_out = ("GIT_", "PYTHONPATH", "PYTHONHOME", "DVC_", "MLFLOW_")
+    left_out = ("GIT_", "PYTHONPATH", "PYTHONHOME", "DVC_", "MLFLOW_", "DAGSHUB_")
     environment = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith(left_out) or (key.startswith("DVC_") and key.endswith("_DIR"))
     }
     programs = str(Path(sys.executable).parent)
+    environment["RECORD_RUNS"] = "0"
     environment["PATH"] = os.pathsep.join([programs, environment.get("PATH", "")])
     return environment

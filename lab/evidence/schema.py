@@ -5,6 +5,7 @@ worked out by `lab.report.judgement` alone, from these numbers.
 """
 
 import base64
+import itertools
 import math
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -12,14 +13,14 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
 from lab.base.errors import DataError
-from lab.base.params import MAX_MARGIN, MAX_SEED
+from lab.base.params import MAX_MARGIN, MAX_SEED, MAX_SEEDS
 from lab.base.records import Record, first_problem
 from lab.data.examples import Kind
 from lab.results.schema import BUILT_IN, LARGEST, LARGEST_SCORE, MAX_SCORES, SCORE_NAME, Score
 
 Item = TypeVar("Item")
 
-SCHEMA_VERSION: Literal[4] = 4
+SCHEMA_VERSION: Literal[5] = 5
 MAX_BYTES = 20 * 2**20
 MAX_CLASSES = 1_000
 MAX_CONFUSED = 100  # classes; the confusion of a thousand has a million counts a side
@@ -28,6 +29,8 @@ MAX_EXAMPLES = 12
 MAX_SIDE = 128  # pixels of an example's image, either way
 MAX_EXCERPT = 240  # characters of an example's text
 MAX_COLUMNS = 5  # of an example's row
+MAX_LOOKS = 10
+MAX_PAST = 500  # differences of earlier versions
 MAX_LISTED = 200  # entries of any list of changes; beyond, the report says how many there are
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -61,9 +64,18 @@ def _distinct(values: list[Item]) -> list[Item]:
     return values
 
 
-PerSeed = Annotated[list[ScoreValue], Field(max_length=1_000)]
+Seeds = Annotated[list[Seed], Field(min_length=1, max_length=MAX_SEEDS), AfterValidator(_distinct)]
+PerSeed = Annotated[list[ScoreValue], Field(max_length=MAX_SEEDS)]
 # By name; `Evidence.scores` says what the names mean.
 SeedScores = Annotated[dict[ScoreName, PerSeed], Field(max_length=MAX_SCORES)]
+
+
+def _check_scores(scores: SeedScores, seeds: list[int]) -> None:
+    for name, values in scores.items():
+        if len(values) != len(seeds):
+            raise ValueError(f"{name}: {len(seeds)} seeds, but {len(values)} values per seed")
+        if values and name in LARGEST and not 0 <= min(values) <= max(values) <= LARGEST[name]:
+            raise ValueError(f"{name} must be from 0 to {LARGEST[name]:g}")
 
 
 class Curve(Record):
@@ -110,7 +122,7 @@ class ModelSide(Record):
     It is None of more than 100 classes; `Model.moved` holds what a report shows of those.
     """
 
-    seeds: Annotated[list[Seed], Field(min_length=1, max_length=1_000), AfterValidator(_distinct)]
+    seeds: Seeds
     parameter_count: Count
     device: Text
     precision: Text
@@ -124,17 +136,7 @@ class ModelSide(Record):
     @model_validator(mode="after")
     def _shapes_agree(self) -> "ModelSide":
         for scores in (self.validation, self.test):
-            for name, values in scores.items():
-                if len(values) != len(self.seeds):
-                    raise ValueError(
-                        f"{name}: {len(self.seeds)} seeds, but {len(values)} values per seed"
-                    )
-                if (
-                    values
-                    and name in LARGEST
-                    and not 0 <= min(values) <= max(values) <= LARGEST[name]
-                ):
-                    raise ValueError(f"{name} must be from 0 to {LARGEST[name]:g}")
+            _check_scores(scores, self.seeds)
         if self.confusion is not None:
             sides = {len(self.confusion), *map(len, self.confusion)}
             if sides != {len(self.classes)}:
@@ -143,6 +145,66 @@ class ModelSide(Record):
                 if (sum(row), row[label]) != (counts.actual, counts.right):
                     raise ValueError("classes must be the sums and the diagonal of confusion")
         return self
+
+
+class OnSeeds(Record):
+    """The test scores of a model on some seeds, and nothing else of it."""
+
+    seeds: Seeds
+    test: SeedScores
+
+    @model_validator(mode="after")
+    def _one_value_a_seed(self) -> Self:
+        _check_scores(self.test, self.seeds)
+        return self
+
+
+class Trial(Record):
+    """What training on other seeds than the committed ones gave, of the models that needed it.
+
+    In an `extended` one the models have all their seeds, the committed ones first; in a `fresh` one
+    those alone that were drawn for `run`, the id of a workflow's run. `baseline` is by the
+    baseline's names. `seeds_trained` and `wall_seconds` are what it took, both sides together.
+    """
+
+    kind: Literal["fresh", "extended"]
+    run: Count | None
+    candidate: Annotated[dict[Name, OnSeeds], Field(max_length=1_000)]
+    baseline: Annotated[dict[Name, OnSeeds], Field(max_length=1_000)]
+    seeds_trained: Count
+    wall_seconds: Quantity
+
+    @model_validator(mode="after")
+    def _fresh_of_a_run(self) -> Self:
+        if (self.kind == "fresh") != (self.run is not None):
+            raise ValueError("a fresh trial, and no other, is of a run")
+        return self
+
+
+class ImageComponents(Record):
+    """Of d[seed, example], candidate minus baseline of what is right: see `lab.verdict.images`."""
+
+    seeds: Count
+    examples: Count
+    estimate: Annotated[float, Field(ge=-1, le=1)]
+    ms_seeds: Quantity
+    ms_examples: Quantity
+    ms_residual: Quantity
+
+
+class Anchor(Record):
+    """The commit that nothing may fall below, by a tag's name; `missing` says why it has no say."""
+
+    commit: Commit
+    name: Text
+    missing: Text | None
+
+
+class Past(Record):
+    """A difference between two consecutive versions of a model's results, and its error."""
+
+    estimate: ScoreValue
+    error: Quantity
 
 
 class Moved(Record):
@@ -162,7 +224,8 @@ class Model(Record):
     to its code, params or data. `committed` is what git holds of them at the candidate's commit,
     where that is its own and has other numbers than were made here: another machine made it.
     `moved` are the mistakes whose number a seed changed most, where the sides have too many classes
-    for their confusion.
+    for their confusion. `anchor` is what the anchor has of it, under the baseline's name; `images`
+    are the parts of the difference of accuracy, on the seeds that are judged.
     """
 
     name: Name
@@ -174,6 +237,8 @@ class Model(Record):
     baseline_missing: Text | None
     stale: Annotated[list[Text], Field(max_length=MAX_LISTED)]
     moved: Annotated[list[Moved], Field(max_length=MAX_MOVED)]
+    anchor: OnSeeds | None
+    images: ImageComponents | None
 
     @property
     def both(self) -> tuple[ModelSide, ModelSide] | None:
@@ -394,9 +459,13 @@ class Evidence(Record):
     `scores` declares what the candidate measures, `metric` names the one that is judged, and
     `baseline_metric` the one that the baseline's params name. A side may lack scores;
     `scores_missing` says why, if something failed. `scores_removed` are the baseline's alone.
+    `looks` are the numbers of seeds a side at which the verdict may be looked at, up to `budget`;
+    `confirmation` counts the runs of a pull request, each of which draws seeds anew; None where no
+    pull request is judged. `trial_missing` says why there is no trial, or why it was not gone on
+    with. `past` are differences of the judged score between earlier versions of the baseline.
     """
 
-    schema_version: Literal[4]
+    schema_version: Literal[5]
     scores: Annotated[list[Score], Field(min_length=1, max_length=MAX_SCORES)]
     scores_missing: Text | None
     scores_removed: Annotated[list[ScoreName], Field(max_length=MAX_SCORES)]
@@ -404,6 +473,16 @@ class Evidence(Record):
     baseline_metric: ScoreName | None
     margin: Margin
     baseline_margin: Margin | None
+    looks: Annotated[
+        list[Annotated[int, Field(ge=1, le=MAX_SEEDS)]], Field(min_length=1, max_length=MAX_LOOKS)
+    ]
+    budget: Annotated[int, Field(ge=0, le=MAX_SEEDS)]
+    baseline_budget: Annotated[int, Field(ge=0, le=MAX_SEEDS)] | None
+    confirmation: Annotated[int, Field(ge=1, le=10**6)] | None
+    trial: Trial | None
+    trial_missing: Text | None
+    anchor: Anchor | None
+    past: Annotated[list[Past], Field(max_length=MAX_PAST)]
     class_names: ClassNames
     candidate: Candidate
     baseline: Baseline
@@ -449,11 +528,32 @@ class Evidence(Record):
                 raise ValueError(f"{score.name} must be in {score.unit} and of its own direction")
         if self.metric not in declared:
             raise ValueError("metric must be one of scores")
-        for model in self.models:
-            for side in model.sides:
-                for found in (side.validation, side.test):
-                    if not found.keys() <= {*declared}:
-                        raise ValueError("every score of a model must be one of scores")
+        found = [scores for model in self.models for scores in _scores_of(model)]
+        if self.trial:
+            found += [
+                one.test
+                for side in (self.trial.candidate, self.trial.baseline)
+                for one in side.values()
+            ]
+        if not all(scores.keys() <= {*declared} for scores in found):
+            raise ValueError("every score of a model must be one of scores")
+        return self
+
+    @model_validator(mode="after")
+    def _looks_grow(self) -> Self:
+        if any(after <= before for before, after in itertools.pairwise(self.looks)):
+            raise ValueError("looks must grow")
+        return self
+
+    @model_validator(mode="after")
+    def _trial_is_of_models(self) -> Self:
+        if self.trial:
+            new = {model.name for model in self.models}
+            old = {model.renamed_from or model.name for model in self.models}
+            if not (self.trial.candidate.keys() <= new and self.trial.baseline.keys() <= old):
+                raise ValueError("a model of a trial must be one of models")
+        if self.anchor is None and any(model.anchor for model in self.models):
+            raise ValueError("without an anchor no model has one")
         return self
 
     @property
@@ -470,6 +570,11 @@ class Evidence(Record):
     def score(self, name: str) -> Score:
         """What is declared of a score."""
         return next(score for score in self.scores if score.name == name)
+
+
+def _scores_of(model: Model) -> list[SeedScores]:
+    found = [scores for side in model.sides for scores in (side.validation, side.test)]
+    return [*found, *([model.anchor.test] if model.anchor else [])]
 
 
 def read(path: Path) -> Evidence:

@@ -67,7 +67,7 @@ class Committed:
                 self._objects[path] = name
                 if int(size) <= LARGEST_PRELOADED_BYTES:
                     small.append(name)
-        self._contents = _blobs(root, small)
+        self._contents = blobs(root, small)
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a file; None when there is none."""
@@ -79,7 +79,12 @@ class Committed:
         return self._contents[name]
 
 
-def _blobs(root: Path, names: Iterable[str]) -> dict[str, bytes]:
+def blobs(root: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """The contents of git's objects by name.
+
+    Raises:
+        RevisionError: git lacks one.
+    """
     wanted = "".join(f"{name}\n" for name in dict.fromkeys(names))
     output = git_bytes(root, "cat-file", "--batch", given=wanted.encode())
     found, position = {}, 0

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lab.evidence.schema import Evidence, ModelSide
+from lab.report import per_seed
 from lab.report.document import (
     Block,
     Bullets,
@@ -15,16 +16,16 @@ from lab.report.document import (
     Table,
     Untrusted,
     prose,
-    remainder,
 )
-from lab.report.judgement import Judgement, sample
-from lab.report.wording import Scale, label, many, points, signed, titled
+from lab.report.judgement import Judgement
+from lab.report.wording import Scale, label, many, points
 from lab.results.schema import ACCURACY, BUILT_IN, Score
 from lab.verdict.differences import Sample, difference
+from lab.verdict.shrinkage import shrunken
+from lab.verdict.verdicts import Verdict
 
 Pair = tuple[str, ModelSide, ModelSide]  # model, candidate, baseline
 NO_PAIRS = Paragraph(["No model has results on both sides that can be compared."])
-MOST_RAW = 5_000  # rows
 MOST_FILES = 10
 MOST_CLASSES = 40  # of a model
 
@@ -36,7 +37,9 @@ def details(evidence: Evidence, judgement: Judgement) -> list[Block]:
     return [
         Folded("Per class (exploratory)", _per_class(evidence, pairs)),
         Folded(_other_scores(evidence), _scores(evidence, pairs)),
-        Folded("Raw numbers per seed", _raw(evidence, pairs)),
+        *per_seed.committed(evidence, judgement),
+        *_shrunken(evidence, judgement),
+        Folded("Raw numbers per seed", per_seed.raw(evidence, judgement)),
         Folded("How to reproduce this", _reproduction(evidence)),
         Folded("How to read this", _legend(evidence)),
     ]
@@ -55,6 +58,7 @@ def _per_class(evidence: Evidence, pairs: Sequence[Pair]) -> list[Block]:
         f"How many of the test {evidence.noun}s of a class were recognised, over all seeds. Not "
         "corrected for looking at many classes: a lead to follow, no finding."
     )
+    note += _of_which(evidence)
     if len(evidence.class_names) > MOST_CLASSES:
         note += f" Of {len(evidence.class_names):,} classes, those that changed most."
     header = ("Model", "Class", "Baseline, %", "Candidate, %", "Difference, pp")
@@ -93,9 +97,14 @@ def _scores(evidence: Evidence, pairs: Sequence[Pair]) -> list[Block]:
     if not rows:
         return [NO_PAIRS, *ending]
     note = "Not corrected for looking at many numbers: leads to follow, no findings."
+    note += _of_which(evidence)
     less = _less_is_better(others)
     header = ("Model", "Score", "Baseline", "Candidate", "Difference (95 % interval)")
     return [Paragraph([note, *less]), Table(header, rows, header[2:]), *ending]
+
+
+def _of_which(evidence: Evidence) -> str:
+    return " Of the committed seeds." if evidence.trial else ""
 
 
 def _less_is_better(scores: Sequence[Score]) -> list[Piece]:
@@ -129,58 +138,47 @@ def _score_rows(
     return rows
 
 
-def _raw(evidence: Evidence, pairs: Sequence[Pair]) -> list[Block]:
-    score, scale = evidence.metric, Scale.of(evidence.judged)
-    values = (titled(side, scale.unit) for side in ("Baseline", "Candidate"))
-    header = ("Model", "Seed", *values, titled("Difference", scale.step))
-    rows: list[list[Line]] = []
-    total = 0
-    for model in evidence.models:
-        old, new = (
-            dict(zip(side.seeds, side.test[score], strict=True))
-            if side and score in side.test
-            else {}
-            for side in (model.baseline, model.candidate)
-        )
-        seeds = list(dict.fromkeys([*old, *new]))
-        total += len(seeds)
-        for seed in seeds[: max(0, MOST_RAW - len(rows))]:
-            cells = [scale.value(side[seed]) if seed in side else "–" for side in (old, new)]
-            both = seed in old and seed in new
-            cells.append(scale.difference(new[seed] - old[seed]) if both else "–")
-            rows.append([[Untrusted(model.name)], [str(seed)], *([cell] for cell in cells)])
-    if not rows:
-        return [NO_PAIRS]
-    blocks = [Table(header, rows, header[1:]), *remainder(len(rows), total)]
-    lines = _correlations(pairs, score)
-    return [*blocks, Bullets(lines)] if lines else blocks
-
-
-def _correlations(pairs: Sequence[Pair], score: str) -> list[Line]:
-    lines = []
-    for model, new, old in pairs:
-        if score not in new.test or score not in old.test:
+def _shrunken(evidence: Evidence, judgement: Judgement) -> list[Block]:
+    """What to expect of an improvement, given how large differences were here before."""
+    past = [(one.estimate, one.error) for one in evidence.past]
+    scale = Scale.of(evidence.judged)
+    lines: list[Line] = []
+    for one in judgement.models:
+        found = one.finding.difference if one.finding else None
+        if one.verdict != Verdict.IMPROVED or found is None or found.error is None:
             continue
-        correlation = difference(sample(new, score), sample(old, score)).correlation
-        if correlation is not None:
-            pieces = Untrusted(model), signed(correlation)
-            lines.append(prose("{}: correlation of the pairs r = {}", *pieces))
-    return lines
+        if expected := shrunken(found.estimate, found.error, past):
+            measured = scale.with_unit(scale.difference(found.estimate))
+            what = f"{{}}: {scale.found(*expected)}, where {measured} was measured."
+            lines.append(prose(what, Untrusted(one.model.name)))
+    if not lines:
+        return []
+    note = (
+        "What is called improved was lucky more often than not. This is what to expect of it, "
+        f"given the last {len(past)} differences in this repository (empirical Bayes)."
+    )
+    return [Folded("What is left of an improvement", [Paragraph([note]), Bullets(lines)])]
 
 
 def _reproduction(evidence: Evidence) -> list[Block]:
-    candidate, baseline = evidence.candidate, evidence.baseline
+    candidate, baseline, trial = evidence.candidate, evidence.baseline, evidence.trial
     checkout, report = f"git checkout {candidate.commit}", f"make report BASE={baseline.commit}"
-    commands = Preformatted([checkout, "make repro", report])
+    if trial is not None and trial.kind == "extended":
+        report += " RESOLVE=1"
+    blocks: list[Block] = [Preformatted([checkout, "make repro", report])]
+    if trial is not None and trial.kind == "fresh":
+        what = "The fresh seeds are drawn from the run and both commits, by {}; as {} of {} on "
+        where = map(Untrusted, ("lab/verdict/seeds.py", "train.seeds", "params.yaml"))
+        blocks.append(Paragraph(prose(f"{what}either side they train the same.", *where)))
     if not candidate.uncommitted_total:
-        return [commands]
+        return blocks
     names: list[Piece] = []
     for path in candidate.uncommitted[:MOST_FILES]:
         names += [", " if names else "", Untrusted(path)]
     files = many(candidate.uncommitted_total, "uncommitted file")
     line = [f"And {files}, which no commit holds: ", *names]
     end = ", …" if candidate.uncommitted_total > MOST_FILES else "."
-    return [commands, Paragraph([*line, end])]
+    return [*blocks, Paragraph([*line, end])]
 
 
 def _legend(evidence: Evidence) -> list[Block]:
@@ -188,17 +186,21 @@ def _legend(evidence: Evidence) -> list[Block]:
     unit = (
         "The unit is the seed: each side trained every model once per seed, and the difference "
         f"(candidate minus baseline) is that of {_means(evidence.judged)}. Numbers behind ± are "
-        "standard deviations over seeds. The interval is a t interval, paired by seed where both "
-        "sides have the same seeds, Welch's otherwise. p is corrected by Holm's method over all "
-        "rows. The minimum detectable effect (MDE) is the true difference that this many seeds "
-        "find significant (p below 0.05, uncorrected) four times out of five."
+        "standard deviations over seeds. The interval is a t interval, paired by seed where the "
+        "seeds of one side are among the other's, Welch's otherwise. p is corrected for all looks, "
+        "all runs of a pull request, and by Holm's method for all rows. The minimum detectable "
+        "effect (MDE) is the true difference that this many seeds find significant (p below 0.05, "
+        "corrected) four times out of five."
     )
     large = f"at least the margin of {scale.margin(evidence.margin)}"
-    certain = f"{{}}, {{}}: significant (p below 0.05), and {large}."
     verdicts = [
-        (certain, "improved", "regressed"),
-        ("{}: the whole interval lies within the margin.", "equivalent"),
-        ("{}: significant, but below the margin.", "real but small"),
+        (f"{{}}, {{}}: significant (p below 0.05), and {large}.", "improved", "regressed"),
+        ("{}: shown to be smaller than the margin (corrected as p is).", "equivalent"),
+        ("{}: not zero, and yet equivalent.", "real, within the margin"),
+        (
+            "{}: significant, below the margin, not shown to be equivalent.",
+            "real, size unclear",
+        ),
         ("{}: none of these; a true difference below the MDE is easily missed.", "cannot tell"),
         ("{}, {}: there are no results, or none that belong to this code.", "missing", "stale"),
         (
@@ -207,12 +209,16 @@ def _legend(evidence: Evidence) -> list[Block]:
         ),
         ("{}, {}: only one side has the model.", "new", "removed"),
     ]
+    if evidence.confirmation is not None:
+        verdicts.append(("{}: nothing was measured on fresh seeds.", "not confirmed"))
+    if evidence.anchor is not None:
+        verdicts.append(("{}: regressed against the anchor.", "below the anchor"))
     if evidence.judged != ACCURACY:
         which = "{}: the baseline lacks the score that is judged; nothing is, and the check passes."
         verdicts.append((which, "new score"))
     check = (
-        "The check fails for “regressed”, “removed”, “missing”, “stale”, “not reproduced” and “not "
-        "comparable”, and where results in git are stale."
+        "The check fails for “regressed”, “below the anchor”, “removed”, “missing”, “stale”, “not "
+        "reproduced”, “not confirmed” and “not comparable”, and where results in git are stale."
     )
     return [
         Paragraph([unit]),

@@ -4,19 +4,21 @@ from collections.abc import Sequence
 
 from lab.report.document import Line, Piece, Strong, Untrusted, prose
 from lab.report.judgement import (
+    BELOW_ANCHOR,
     NEW_SCORE,
     NOT_COMPARABLE,
+    NOT_CONFIRMED,
     NOT_REPRODUCED,
     REMOVED,
     SIGNS,
     STALE,
     Judged,
     Judgement,
-    is_identical,
 )
 from lab.report.results_table import named
 from lab.report.wording import Scale
 from lab.verdict.differences import FEWEST_SEEDS
+from lab.verdict.looks import planned
 from lab.verdict.verdicts import Verdict
 
 MOST_NAMED = 3  # models of one verdict
@@ -82,10 +84,12 @@ def _amount(one: Judged, scale: Scale) -> str:
     finding, suffix = one.finding, ""
     if one.verdict == NOT_REPRODUCED:
         finding, suffix = one.reproduction, " against what git holds"
-    if finding is None or one.verdict == STALE:
+    if one.verdict == BELOW_ANCHOR:
+        finding, suffix = one.anchor, " against the anchor"
+    if finding is None or one.verdict in (STALE, NOT_CONFIRMED):
         return ""
-    if one.before is None and not suffix and is_identical(one.model):
-        return " (identical results)"
+    if one.identical and not suffix:
+        return f" ({one.identical})"
     found = finding.difference
     amount = f" {scale.with_unit(scale.difference(found.estimate))}"
     return f"{amount} ({scale.interval(found)}){suffix}" if found.interval else f"{amount}{suffix}"
@@ -107,10 +111,17 @@ def _request(judgement: Judgement) -> Line:
             "Asked of you: make those results again, on a machine like this one where yours gives "
             "other numbers, and commit them."
         ]
+    if NOT_CONFIRMED in verdicts:
+        return [
+            "Asked of you: have it judged on fresh seeds, by another run; below it says why this "
+            "one did not."
+        ]
     if losses := _losses(verdicts):
         return [f"Asked of you: {losses}."]
     if Verdict.CANNOT_TELL.value in verdicts:
-        return [_power(verdicts[Verdict.CANNOT_TELL.value], Scale.of(judgement.score))]
+        return _power(verdicts[Verdict.CANNOT_TELL.value], judgement)
+    if not judgement.is_certain and NEW_SCORE not in verdicts:
+        return ["The loss is real, and may be one that matters. Asked of you: say whether it does."]
     if NEW_SCORE in verdicts:
         return [
             "The baseline lacks the score that is judged, so nothing is. Asked of you: judge by a "
@@ -124,6 +135,8 @@ def _losses(verdicts: dict[str, list[Judged]]) -> str:
     asked = []
     if Verdict.REGRESSED.value in verdicts:
         asked.append("find the cause, or say why the loss is worth it")
+    if BELOW_ANCHOR in verdicts:
+        asked.append("find what was lost since the anchor, or say why that is worth it")
     if removed := verdicts.get(REMOVED, []):
         what = "the removed model" if asked else "it"
         goes, it = (f"{what} goes", "it") if len(removed) == 1 else ("models go", "them")
@@ -131,14 +144,27 @@ def _losses(verdicts: dict[str, list[Judged]]) -> str:
     return "; ".join(asked)
 
 
-def _power(models: Sequence[Judged], scale: Scale) -> str:
-    """Which differences so many seeds could not find."""
+def _power(models: Sequence[Judged], judgement: Judgement) -> Line:
+    """Which differences so many seeds could not find, and what would find them."""
+    scale = Scale.of(judgement.score)
     found = [one.finding.difference.minimum_detectable_effect for one in models if one.finding]
     effects = [effect for effect in found if effect is not None]
-    if effects:
-        most = "up to " if len(effects) > 1 else ""
-        largest = scale.with_unit(scale.effect(max(effects)))
-        why = f"The minimum detectable effect (MDE) is {most}{largest}."
-    else:
-        why = f"With fewer than {FEWEST_SEEDS} seeds a side there is no interval."
-    return f"{why} Asked of you, if that matters: more seeds (train.seeds)."
+    if not effects:
+        few = f"With fewer than {FEWEST_SEEDS} seeds a side there is no interval. "
+        return prose(f"{few}Asked of you, if that matters: more of {{}}.", Untrusted("train.seeds"))
+    most = "up to " if len(effects) > 1 else ""
+    largest = scale.with_unit(scale.effect(max(effects)))
+    effect = f"The minimum detectable effect (MDE) is {most}{largest}."
+    return [f"{effect} Asked of you, if that matters: ", *_help(models, judgement)]
+
+
+def _help(models: Sequence[Judged], judgement: Judgement) -> Line:
+    """More seeds on both sides, by whatever gives them; or a margin that fewer can tell."""
+    if max(one.seeds for one in models) < planned(judgement.looks[0], judgement.budget)[-1]:
+        resolve = Untrusted("make report RESOLVE=1")
+        return prose("{}, which trains more seeds on both sides.", resolve)
+    budget = Untrusted("compare.budget")
+    if judgement.budget == 0:
+        return prose("set {}, so that a report trains more seeds where it must.", budget)
+    margin = Untrusted("compare.margin")
+    return prose("a larger {}, or a {} that such an effect is below.", budget, margin)

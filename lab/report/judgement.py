@@ -3,22 +3,31 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import numpy as np
-
-from lab.evidence.schema import Evidence, Model, ModelSide, SeedScores
-from lab.results.schema import BUILT_IN, Score
-from lab.verdict.differences import FEWEST_SEEDS, Difference, Sample
-from lab.verdict.verdicts import Finding, Verdict, findings
+from lab.evidence.pairs import (
+    BEST,
+    Pairs,
+    best_models,
+    findings_of,
+    in_trial,
+    is_identical,
+    pairs,
+    refusal,
+    sample,
+)
+from lab.evidence.schema import Evidence, Model
+from lab.results.schema import Score
+from lab.verdict.differences import Sample, seeds_needed
+from lab.verdict.verdicts import Finding, Verdict, findings, is_open
 
 NOT_COMPARABLE = "not comparable"
 STALE = "stale"
 NOT_REPRODUCED = "not reproduced"
+NOT_CONFIRMED = "not confirmed"
+BELOW_ANCHOR = "below the anchor"
 NEW = "new"
 NEW_SCORE = "new score"
 REMOVED = "removed"
-BEST = ""  # in place of a model's name: the comparison of the best models
 
 # Every verdict, the worst first, and its sign before the verdict line.
 SIGNS = {
@@ -26,26 +35,33 @@ SIGNS = {
     Verdict.MISSING.value: "✕",
     STALE: "✕",
     NOT_REPRODUCED: "✕",
+    NOT_CONFIRMED: "✕",
     Verdict.REGRESSED.value: "▼",
+    BELOW_ANCHOR: "▼",
     REMOVED: "⊖",
     Verdict.IMPROVED.value: "▲",
     Verdict.CANNOT_TELL.value: "?",
     NEW_SCORE: "⊕",
-    Verdict.REAL_BUT_SMALL.value: "≈",
+    Verdict.SIZE_UNCLEAR.value: "≈",
+    Verdict.REAL_WITHIN.value: "=",
     Verdict.EQUIVALENT.value: "=",
     NEW: "⊕",
 }
-ACCEPTABLE = (Verdict.REGRESSED.value, REMOVED)  # what a maintainer may accept
-FAILING = (NOT_COMPARABLE, Verdict.MISSING.value, STALE, NOT_REPRODUCED, *ACCEPTABLE)
+ACCEPTABLE = (Verdict.REGRESSED.value, BELOW_ANCHOR, REMOVED)  # what a maintainer may accept
+UNKNOWN = (NOT_COMPARABLE, Verdict.MISSING.value, STALE, NOT_REPRODUCED, NOT_CONFIRMED)
+FAILING = (*UNKNOWN, *ACCEPTABLE)
+CLAIMS = (Verdict.IMPROVED, Verdict.REGRESSED)
 
 
 @dataclass(frozen=True)
 class Judged:
     """A model, its verdict (one of `SIGNS`), and the difference where there is one.
 
-    `before` is the baseline's best model, where the candidate's best is another and the two are
-    what is compared. `reproduction` compares what was made here of a model with what git holds
-    of it, made on another machine; None where the two are the same, or lack the judged score.
+    `samples` is what the difference is of, candidate and baseline. `before` is the baseline's best
+    model, where the candidate's best is another and the two are what is compared. `reproduction`
+    compares what was made here of a model with what git holds of it, made on another machine; None
+    where the two are the same, or lack the judged score. `anchor` compares a model that changed
+    with the anchor's. `identical` is the word for results that did not change at all.
     """
 
     model: Model
@@ -53,6 +69,24 @@ class Judged:
     finding: Finding | None
     before: Model | None = None
     reproduction: Finding | None = None
+    anchor: Finding | None = None
+    samples: tuple[Sample, Sample] | None = None
+    identical: str = ""
+
+    @property
+    def words(self) -> str:
+        """The verdict as a table shows it."""
+        return (self.verdict == Verdict.EQUIVALENT and self.identical) or self.verdict
+
+    @property
+    def seeds(self) -> int:
+        """How many the difference rests on: pairs, or those of the smaller side."""
+        if self.samples is None or self.finding is None:
+            return 0
+        candidate, baseline = (set(side.seeds) for side in self.samples)
+        if self.finding.difference.is_paired:
+            return len(candidate & baseline)
+        return min(len(candidate), len(baseline))
 
     @property
     def passes(self) -> bool:
@@ -65,7 +99,8 @@ class Judgement:
     """The whole comparison by one score; `refusal` says why nothing can be compared.
 
     `best` compares the best models of the two sides, where they are not the same one. `stale`
-    says why results in git are not those of the commit that they lie in.
+    says why results in git are not those of the commit that they lie in. `looks` and `budget` are
+    those of the evidence.
     """
 
     models: Sequence[Judged]
@@ -73,6 +108,8 @@ class Judgement:
     score: Score
     best: Judged | None = None
     stale: Sequence[str] = ()
+    looks: Sequence[int] = ()
+    budget: int = 0
 
     @property
     def entries(self) -> Sequence[Judged]:
@@ -95,7 +132,10 @@ class Judgement:
     @property
     def is_certain(self) -> bool:
         """Whether every model that is on both sides got a verdict that says something."""
-        return not {Verdict.CANNOT_TELL.value, NEW_SCORE} & self.by_verdict().keys()
+        better = self.score.higher_is_better
+        found = [one.finding for one in self.entries if one.finding and one.passes]
+        is_any_open = any(is_open(one, higher_is_better=better) for one in found)
+        return not is_any_open and NEW_SCORE not in self.by_verdict()
 
     def by_verdict(self) -> dict[str, list[Judged]]:
         """The models of each verdict, the worst verdict first."""
@@ -105,38 +145,49 @@ class Judgement:
 
 def judge(evidence: Evidence) -> Judgement:
     """Finds the differences of the test score that is judged, all of them together."""
-    score, refusal = evidence.judged, _refusal(evidence)
-    pairs: dict[str, tuple[Sample, Sample]] = {}
-    for model in evidence.models:
-        if model.both and not refusal and all(score.name in side.test for side in model.both):
-            new, old = model.both
-            pairs[model.name] = sample(new, score.name), sample(old, score.name)
-    best = None if refusal else _best_models(evidence, score)
-    if best:
-        pairs[BEST] = best.samples
-    found = _judged(pairs, evidence)
-    reproductions = _judged(_made_twice(evidence, score), evidence)
+    score, samples, found = evidence.judged, pairs(evidence), findings_of(evidence)
+    reproductions = _judged(_made_twice(evidence, score), evidence, looks=(), confirmation=None)
+    anchors = _judged(
+        _from_anchor(evidence, samples), evidence, evidence.looks, evidence.confirmation
+    )
     models = [
         Judged(
             model,
-            _verdict(model, found, reproductions.get(model.name), score, refusal),
+            _verdict(model, evidence, found, reproductions, anchors),
             found.get(model.name),
             reproduction=reproductions.get(model.name),
+            anchor=anchors.get(model.name),
+            samples=samples.get(model.name),
+            identical=_identical(model, evidence),
         )
         for model in evidence.models
     ]
-    of_best = best and Judged(best.model, found[BEST].verdict.value, found[BEST], best.before)
-    return Judgement(models, refusal, score, of_best, evidence.candidate.committed_stale)
+    best, of_best = best_models(evidence) if BEST in found else None, None
+    if best:
+        said = found[BEST].verdict.value
+        if _lacks_confirmation(evidence, best.model, best.before):
+            said = NOT_CONFIRMED
+        of_best = Judged(best.model, said, found[BEST], best.before, samples=samples[BEST])
+    stale = evidence.candidate.committed_stale
+    looks, budget = evidence.looks, evidence.budget
+    return Judgement(models, refusal(evidence), score, of_best, stale, looks, budget)
 
 
-def _judged(pairs: Mapping[str, tuple[Sample, Sample]], evidence: Evidence) -> dict[str, Finding]:
+def _judged(
+    given: Pairs, evidence: Evidence, looks: Sequence[int], confirmation: int | None
+) -> dict[str, Finding]:
     """One family of comparisons: Holm's correction runs over all of them."""
-    better = evidence.judged.higher_is_better
-    judged = findings([*pairs.values()], evidence.margin, higher_is_better=better)
-    return dict(zip(pairs, judged, strict=True))
+    judged = findings(
+        [*given.values()],
+        evidence.margin,
+        higher_is_better=evidence.judged.higher_is_better,
+        looks=looks,
+        confirmation=confirmation,
+    )
+    return dict(zip(given, judged, strict=True))
 
 
-def _made_twice(evidence: Evidence, score: Score) -> dict[str, tuple[Sample, Sample]]:
+def _made_twice(evidence: Evidence, score: Score) -> Pairs:
     """What was made here, and what git holds of it, of the models that another machine made."""
     return {
         model.name: (sample(model.candidate, score.name), sample(model.committed, score.name))
@@ -146,111 +197,82 @@ def _made_twice(evidence: Evidence, score: Score) -> dict[str, tuple[Sample, Sam
     }
 
 
-class _BestModels(NamedTuple):
-    model: Model
-    before: Model
-    samples: tuple[Sample, Sample]
+def _from_anchor(evidence: Evidence, judged: Pairs) -> Pairs:
+    """The models that changed, and those of the anchor where they are not the baseline's.
 
-
-def _best_models(evidence: Evidence, score: Score) -> _BestModels | None:
-    """The best of each side, where they are two models; by the rule of compare.py.
-
-    It is the best mean on validation; among equals the first of params.yaml.
+    The anchor's seeds are the committed ones or those of the trial.
     """
-    order = {name: place for place, name in enumerate(evidence.baseline.models)}
-    former = [(model.renamed_from or model.name, model) for model in evidence.models]
-    former.sort(key=lambda named: order.get(named[0], len(order)))
-    new = _best([(model, model.candidate) for model in evidence.models], score)
-    old = _best([(model, model.baseline) for _, model in former], score)
-    if new is None or old is None or new[0] is old[0] or new[0].stale:
-        return None
-    return _BestModels(new[0], old[0], (sample(new[1], score.name), sample(old[1], score.name)))
-
-
-def _best(
-    sides: Sequence[tuple[Model, ModelSide | None]], score: Score
-) -> tuple[Model, ModelSide] | None:
-    sign = 1 if score.higher_is_better else -1
-    known = [
-        (model, side)
-        for model, side in sides
-        if side and side.validation.get(score.name) and side.test.get(score.name)
-    ]
-    return max(
-        known, key=lambda one: sign * float(np.mean(one[1].validation[score.name])), default=None
-    )
-
-
-def _refusal(evidence: Evidence) -> str | None:
-    what = evidence.metric.replace("_", " ") if evidence.judged in BUILT_IN else "the score"
-    for both in (model.both for model in evidence.models if model.both):
-        after, before = (len(side.classes) for side in both)
-        if after != before:
-            return (
-                f"the two revisions tell other classes apart ({before} classes, now {after}), "
-                f"so no difference of {what} means anything"
-            )
-    new, old = evidence.candidate_data, evidence.baseline_data
-    if new and old and new.test.sha256 != old.test.sha256:
-        return (
-            f"the two revisions were tested on different {evidence.noun}s "
-            f"(test set {old.test.sha256[:12]}, now {new.test.sha256[:12]}), "
-            f"so no difference of {what} means anything"
-        )
-    return None
-
-
-def sample(side: ModelSide, score: str) -> Sample:
-    """What is compared of one side of a model: a test score by seed."""
-    return Sample(side.seeds, side.test[score])
+    found, score, trial = {}, evidence.metric, evidence.trial
+    for model in evidence.models:
+        anchor = model.anchor
+        if anchor is None or score not in anchor.test or is_identical(model):
+            continue
+        side, baseline = sample(anchor, score), judged.get(model.name, (None, None))[1]
+        if baseline is None or (baseline.seeds, baseline.values) == (side.seeds, side.values):
+            continue
+        known = [trial.candidate.get(model.name) if trial else None, model.candidate]
+        sides = [sample(one, score) for one in known if one and score in one.test]
+        common = [one for one in sides if {*one.seeds} & {*side.seeds}]
+        found[model.name] = (common or sides)[0], side
+    return found
 
 
 def _verdict(
     model: Model,
+    evidence: Evidence,
     found: Mapping[str, Finding],
-    reproduction: Finding | None,
-    score: Score,
-    refusal: str | None,
+    reproductions: Mapping[str, Finding],
+    anchors: Mapping[str, Finding],
 ) -> str:
+    name, score = model.name, evidence.metric
     if model.candidate is None and model.candidate_missing is None:
         return REMOVED
-    if refusal and model.both:
+    if model.both and refusal(evidence):
         return NOT_COMPARABLE
-    if model.candidate is None or score.name not in model.candidate.test or model.baseline_missing:
+    if model.candidate is None or score not in model.candidate.test or model.baseline_missing:
         return Verdict.MISSING.value
     if model.stale:
         return STALE
-    if reproduction and reproduction.verdict in (Verdict.IMPROVED, Verdict.REGRESSED):
+    if name in reproductions and reproductions[name].verdict in CLAIMS:
         return NOT_REPRODUCED
     if model.baseline is None:
         return NEW
-    return found[model.name].verdict.value if model.name in found else NEW_SCORE
+    if name not in found:
+        return NEW_SCORE
+    if _is_untouched(model, evidence):
+        return Verdict.EQUIVALENT.value
+    if _lacks_confirmation(evidence, model, model):
+        return NOT_CONFIRMED
+    said = found[name].verdict
+    if said not in CLAIMS and name in anchors and anchors[name].verdict == Verdict.REGRESSED:
+        return BELOW_ANCHOR  # what improves on a baseline below it leads there
+    return said.value
 
 
-def is_identical(model: Model) -> bool:
-    """Whether nothing at all changed in a model's results, but for scores that one side lacks."""
-    if model.both is None:
+def _lacks_confirmation(evidence: Evidence, new: Model, old: Model) -> bool:
+    """Whether a pull request's difference rests on seeds that were known to whoever made it."""
+    if evidence.confirmation is None:
         return False
-    new, old = (_without_scores(side) for side in model.both)
-    both_splits = zip(_splits(model.both[0]), _splits(model.both[1]), strict=True)
-    return new == old and all(
-        after[name] == before[name]
-        for after, before in both_splits
-        for name in after.keys() & before.keys()
-    )
+    is_fresh = evidence.trial is not None and evidence.trial.kind == "fresh"
+    return not (is_fresh and in_trial(evidence, new, old))
 
 
-def _splits(side: ModelSide) -> tuple[SeedScores, SeedScores]:
-    return side.validation, side.test
+def _is_untouched(model: Model, evidence: Evidence) -> bool:
+    """Whether nothing changed in a model's results, and no other seeds say otherwise."""
+    return is_identical(model) and not in_trial(evidence, model, model)
 
 
-def _without_scores(side: ModelSide) -> ModelSide:
-    return side.model_copy(update={"cost": None, "validation": {}, "test": {}})
+def _identical(model: Model, evidence: Evidence) -> str:
+    if not _is_untouched(model, evidence):
+        return ""
+    states = {stage.name: stage.state for stage in evidence.stages}
+    ran = states.get(f"train@{model.name}") in ("ran", "ran again")
+    return "identical results" if ran else "identical, not retrained"
 
 
-def seeds_needed(found: Difference, seeds: int, margin: float) -> int | None:
+def seeds_wanted(one: Judged, margin: float) -> int | None:
     """About how many seeds a side would show a true difference as large as the margin."""
-    if not found.minimum_detectable_effect:
+    if one.finding is None or not one.finding.difference.error:
         return None
-    ratio = min(found.minimum_detectable_effect / margin, 1e6)  # a margin may be next to nothing
-    return max(FEWEST_SEEDS, math.ceil(seeds * ratio**2))
+    deviation = one.finding.difference.error * math.sqrt(one.seeds)
+    return seeds_needed(deviation, margin, one.finding.level)

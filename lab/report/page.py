@@ -81,7 +81,7 @@ def page(evidence: Evidence, judgement: Judgement, drawn: Sequence[Picture], not
         Paragraph(verdict_line(judgement)),
         *provenance.overridden(notes),
         *provenance.stale(evidence),
-        Bullets(provenance.sources(evidence, notes)),
+        Bullets(provenance.sources(evidence, judgement, notes)),
         Heading(["Test ", label(evidence.metric)]),
         *results_table.results(evidence, judgement),
         Heading(["What changed"]),
@@ -129,7 +129,7 @@ def terminal(judgement: Judgement) -> str:
         name, baseline, candidate, amount = (
             plain(cell) for cell in results_table.row(one, judgement.score)[:4]
         )
-        rows.append((name, baseline, candidate, amount, one.verdict))
+        rows.append((name, baseline, candidate, amount, one.words))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

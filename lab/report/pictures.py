@@ -116,7 +116,7 @@ def _difference_row(axes: Axes, row: int, one: Judged, score: Score) -> None:
     if one.finding is None:
         return
     found, colour, scale = one.finding.difference, _colour(one.verdict), Scale.of(score)
-    single = seed_differences(one.model, score)
+    single = seed_differences(one, score)
     # A fixed wobble keeps equal dots apart without chance.
     heights = [row + 0.2 + 0.05 * ((index * 7) % 5 - 2) / 2 for index in range(len(single))]
     axes.scatter(single, heights, s=13, color=colour, alpha=0.6, linewidths=0, zorder=2)
@@ -135,19 +135,18 @@ def _difference_row(axes: Axes, row: int, one: Judged, score: Score) -> None:
         mew=1,
         zorder=4,
     )
-    label = f"{scale.with_unit(scale.difference(found.estimate))}, {one.verdict}"
+    label = f"{scale.with_unit(scale.difference(found.estimate))}, {one.words}"
     where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center"}
     axes.annotate(one.model.name, (0.004, row - 0.3), fontweight="bold", **where)
     axes.annotate(label, (0.996, row - 0.3), ha="right", color=colour, **where)
 
 
-def seed_differences(model: Model, score: Score) -> list[float]:
-    """Seed by seed, as they are shown; empty when the sides have other seeds."""
-    if model.both is None:
+def seed_differences(one: Judged, score: Score) -> list[float]:
+    """Seed by seed, as they are shown; empty when the sides are not compared in pairs."""
+    if one.samples is None or one.finding is None or not one.finding.difference.is_paired:
         return []
-    new, old = (dict(zip(s.seeds, s.test[score.name], strict=True)) for s in model.both)
-    factor = Scale.of(score).factor
-    return [factor * (new[seed] - old[seed]) for seed in new] if new.keys() == old.keys() else []
+    new, old = (dict(zip(side.seeds, side.values, strict=True)) for side in one.samples)
+    return [Scale.of(score).factor * (new[seed] - old[seed]) for seed in new if seed in old]
 
 
 def _extent(one: Judged, score: Score) -> list[float]:
@@ -156,7 +155,7 @@ def _extent(one: Judged, score: Score) -> list[float]:
     found = one.finding.difference
     factor = Scale.of(score).factor
     ends = [factor * end for end in (found.estimate, *(found.interval or ()))]
-    return [*ends, *seed_differences(one.model, score)]
+    return [*ends, *seed_differences(one, score)]
 
 
 def _colour(verdict: str) -> str:

@@ -14,9 +14,10 @@ from lab.report.document import (
     Untrusted,
     prose,
 )
-from lab.report.judgement import STALE
+from lab.report.judgement import STALE, Judgement
 from lab.report.notes import Notes
-from lab.report.wording import count, label, many, scale_of
+from lab.report.wording import count, label, many, ordinal, scale_of
+from lab.verdict.verdicts import confirmations
 
 FIX = ("make repro", 'git add dvc.lock metrics && git commit --message "Update the results"')
 CHECKED = (
@@ -57,13 +58,14 @@ def stale(evidence: Evidence) -> list[Block]:
     return []
 
 
-def sources(evidence: Evidence, notes: Notes) -> list[Line]:
+def sources(evidence: Evidence, judgement: Judgement, notes: Notes) -> list[Line]:
     """Commits, seeds, origin of the baseline, cautions, and what the workflow adds."""
     candidate, baseline = evidence.candidate, evidence.baseline
     lines = [_commits(evidence)]
     if candidate.commit == baseline.commit:
         lines.append(_same_commit(candidate.uncommitted_total))
-    lines += [[_seeds(evidence)], *_origin(evidence), *_cautions(evidence)]
+    lines += [[_seeds(judgement)], *_trial(evidence), *_anchor(evidence)]
+    lines += [*_origin(evidence), *_cautions(evidence)]
     if notes.run_url is not None:
         lines.append([Link("The run that made this report", notes.run_url), "."])
     if notes.runs_url is not None:
@@ -98,22 +100,73 @@ def _same_commit(uncommitted: int) -> Line:
     return prose("Both are the same revision; to compare with another: {}.", other)
 
 
-def _seeds(evidence: Evidence) -> str:
-    sides = [model.both for model in evidence.models if model.both]
-    both = [(old.seeds, new.seeds) for new, old in sides]
+def _seeds(judgement: Judgement) -> str:
+    both = [
+        (baseline.seeds, candidate.seeds)
+        for candidate, baseline in (one.samples for one in judgement.models if one.samples)
+    ]
     if not both:
         return "No model has results on both sides."
     sizes = sorted({(len(old), len(new)) for old, new in both})
-    counts = ", ".join(
+    counts = " or ".join(
         f"{many(old, 'seed')} a side" if old == new else f"{old} seeds against {new}"
         for old, new in sizes[:MOST_SIZES]
     )
-    paired = [sorted(old) == sorted(new) for old, new in both]
-    if all(paired):
+    if all(sorted(old) == sorted(new) for old, new in both):
         return f"{counts}: the same on both sides, compared pair by pair."
-    if any(paired):
+    findings = [one.finding for one in judgement.models if one.finding]
+    if all(found.difference.is_paired for found in findings):
+        return f"{counts}: those that both sides have are compared pair by pair."
+    if any(found.difference.is_paired for found in findings):
         return f"{counts}: some models with other seeds than the baseline's, so not in pairs."
     return f"{counts}: other seeds on either side, so compared without pairing (Welch)."
+
+
+def _trial(evidence: Evidence) -> list[Line]:
+    """What was trained for this report alone, what it took, and why no more was."""
+    trial = evidence.trial
+    lines: list[Line] = []
+    if trial is not None:
+        sides = [*trial.candidate.values(), *trial.baseline.values()]
+        most = max((len(side.seeds) for side in sides), default=0)
+        took = f"{many(trial.seeds_trained, 'training')} in {trial.wall_seconds:,.0f} s"
+        if trial.kind == "fresh":
+            what = Strong("Judged on fresh seeds")
+            known = f"drawn for run {trial.run}, which nobody knew when the commit was made"
+            lines.append([what, f": up to {most} a side, {known}{_times(evidence)} ({took})."])
+        else:
+            what = Strong(f"Extended to {most} seeds a side")
+            lines.append([what, f", as {evidence.looks[0]} could not tell ({took})."])
+    if evidence.trial_missing is not None:
+        none = "No more seeds were trained" if trial else "No other seeds were trained"
+        lines.append(prose("{}: {}.", none, Untrusted(evidence.trial_missing)))
+    if len(evidence.looks) > 1:
+        *first, last = [str(seeds) for seeds in evidence.looks]
+        looks = f"{', '.join(first)} and {last} seeds a side"
+        lines.append([f"The verdict may be looked at after {looks}; p and intervals allow for it."])
+    return lines
+
+
+def _times(evidence: Evidence) -> str:
+    """Which of a pull request's runs this is, and what that costs."""
+    number = evidence.confirmation
+    if number is None:
+        return ""
+    factor = confirmations(number)
+    return f"; the {ordinal(number)} run of this pull request, so p counts {factor:,} times"
+
+
+def _anchor(evidence: Evidence) -> list[Line]:
+    """What nothing may fall below, or why it has no say."""
+    anchor = evidence.anchor
+    if anchor is None:
+        return []
+    commit = Untrusted(anchor.commit[:12])
+    if anchor.missing is not None:
+        why = Untrusted(anchor.missing)
+        return [prose("The anchor {} ({}) has no say: {}.", Untrusted(anchor.name), commit, why)]
+    what = "Models that changed may not fall below the anchor {} ({}), either."
+    return [prose(what, Untrusted(anchor.name), commit)]
 
 
 def _origin(evidence: Evidence) -> list[Line]:
@@ -189,7 +242,7 @@ def _class_names(evidence: Evidence) -> list[Line]:
 
 
 def _yardstick(evidence: Evidence) -> list[Line]:
-    """Says that a change is judged by something else than before: another score or margin."""
+    """Says that a change is judged otherwise than before: another score, margin or budget."""
     lines: list[Line] = []
     new, old = evidence.metric, evidence.baseline_metric or evidence.metric
     if new != old:
@@ -204,6 +257,10 @@ def _yardstick(evidence: Evidence) -> list[Line]:
         before = before.partition(" ")[0] if is_shared else before
         what = Strong("The margin itself changed")
         lines.append(prose("{}, from {} to {}; verdicts use the new one.", what, before, after))
+    budget, old_budget = evidence.budget, evidence.baseline_budget
+    if old_budget is not None and budget != old_budget:
+        what = Strong("The budget of seeds itself changed")
+        lines.append(prose("{}, from {} to {} a side.", what, count(old_budget), count(budget)))
     if evidence.scores_missing:
         why = Untrusted(evidence.scores_missing)
         lines.append(prose("Scores of {} are left out: {}.", Untrusted("task/metrics.py"), why))

@@ -15,13 +15,15 @@ from lab.report.document import (
 from lab.report.judgement import (
     NEW,
     NEW_SCORE,
+    NOT_CONFIRMED,
     NOT_REPRODUCED,
     REMOVED,
     STALE,
     Judged,
     Judgement,
-    seeds_needed,
+    seeds_wanted,
 )
+from lab.report.leads import leads
 from lab.report.wording import Scale, drawing, label, p_value, titled
 from lab.results.schema import Score
 from lab.verdict.differences import FEWEST_SEEDS
@@ -30,6 +32,7 @@ from lab.verdict.verdicts import Verdict
 MOST_DRAWN = 40  # intervals in characters
 MOST_REASONS = 3  # why a model is stale
 BEST = "best model"
+OVER_SEEDS = "mean ± sd over seeds"
 MAX_SEEDS_ADVISED = 1_000  # more is no advice
 
 
@@ -48,6 +51,7 @@ def results(evidence: Evidence, judgement: Judgement) -> list[Block]:
     if found:
         blocks.append(Preformatted(drawing(found[:MOST_DRAWN], evidence.margin, scale)))
         blocks += remainder(min(len(found), MOST_DRAWN), len(found))
+    blocks += leads(evidence, judgement)
     lines = [line for one in entries for line in _remarks(one, evidence, score)]
     if not score.higher_is_better:
         lines.insert(0, prose("Of {} less is better.", label(score.name)))
@@ -59,8 +63,8 @@ def columns(score: Score) -> tuple[str, ...]:
     scale = Scale.of(score)
     return (
         "Model",
-        titled("Baseline", scale.unit),
-        titled("Candidate", scale.unit),
+        f"{titled('Baseline', scale.unit)} ({OVER_SEEDS})",
+        f"{titled('Candidate', scale.unit)} ({OVER_SEEDS})",
         f"{titled('Difference', scale.step)} (95 %)",
         "p (Holm)",
         titled("MDE", scale.step),
@@ -78,10 +82,14 @@ def row(one: Judged, score: Score) -> list[Line]:
         [_value(before.baseline, before.baseline_missing, score)],
         [_value(model.candidate, model.candidate_missing, score)],
     ]
-    verdict = [Strong(one.verdict)]
+    if one.samples:
+        sides = [[scale.spread(side.values)] for side in reversed(one.samples)]
+    verdict = [Strong(one.words)]
     if one.finding is None:
         return [name, *sides, ["–"], ["–"], ["–"], verdict]
     found = one.finding.difference
+    if one.identical:
+        return [name, *sides, [scale.difference(found.estimate)], ["–"], ["–"], verdict]
     effect = found.minimum_detectable_effect
     return [
         name,
@@ -114,9 +122,9 @@ def _value(side: ModelSide | None, missing: str | None, score: Score) -> str:
 def _remarks(one: Judged, evidence: Evidence, score: Score) -> list[Line]:
     """What the row of a model cannot say."""
     model, name = one.model, Untrusted(one.model.name)
+    lines = _decided(one, evidence, score)
     if one.before:
-        return [_best(one.before, model, score), *_more_seeds(one, evidence, score)]
-    lines: list[Line] = []
+        return [_best(one.before, model, score), *lines]
     missing = (("candidate", model.candidate_missing), ("baseline", model.baseline_missing))
     for side, reason in missing:
         if reason:
@@ -149,7 +157,20 @@ def _remarks(one: Judged, evidence: Evidence, score: Score) -> list[Line]:
     if one.verdict == STALE:
         reasons = map(Untrusted, model.stale[:MOST_REASONS])
         lines += [prose("{} is stale: {}.", name, reason) for reason in reasons]
-    return [*lines, *_more_seeds(one, evidence, score)]
+    return lines
+
+
+def _decided(one: Judged, evidence: Evidence, score: Score) -> list[Line]:
+    """What the seeds and the anchor have to do with the verdict."""
+    if one.verdict == NOT_CONFIRMED:
+        what = " was not judged on fresh seeds; its difference is that of the committed ones."
+        return [[*named(one), what]]
+    lines = _more_seeds(one, evidence, score)
+    if one.anchor and one.anchor.verdict == Verdict.REGRESSED and one.anchor.difference.interval:
+        found = one.anchor.difference
+        amount = Scale.of(score).found(found.estimate, one.anchor.difference.interval)
+        lines.append([*named(one), f" is below the anchor: {amount}."])
+    return lines
 
 
 def _best(before: Model, now: Model, score: Score) -> Line:
@@ -181,23 +202,16 @@ def _reproduced(one: Judged, committed: ModelSide, score: Score) -> Line:
 
 
 def _more_seeds(one: Judged, evidence: Evidence, score: Score) -> list[Line]:
-    if one.verdict != Verdict.CANNOT_TELL:
-        return []
-    return _advice(one, evidence.margin, Scale.of(score))
-
-
-def _advice(one: Judged, margin: float, scale: Scale) -> list[Line]:
     """For an undecided model: how many seeds would decide."""
-    if one.finding is None or one.model.candidate is None:
+    if one.verdict != Verdict.CANNOT_TELL or one.finding is None:
         return []
-    found, seeds = one.finding.difference, len(one.model.candidate.seeds)
-    if found.interval is None:
+    if one.finding.difference.interval is None:
         reason = "with fewer it would rest on one degree of freedom and say nothing"
         what = f": an interval needs at least {FEWEST_SEEDS} seeds a side; {reason}."
         return [[*named(one), what]]
-    needed = seeds_needed(found, seeds, margin)
-    if needed is None or needed <= seeds:
+    needed = seeds_wanted(one, evidence.margin)
+    if needed is None or needed <= one.seeds:
         return []
     amount = f"about {needed}" if needed <= MAX_SEEDS_ADVISED else "over a thousand"
-    what = f"the MDE would be the margin of {scale.margin(margin)}"
-    return [[*named(one), f": with {amount} seeds a side {what}."]]
+    what = f"the MDE would be the margin of {Scale.of(score).margin(evidence.margin)}"
+    return [[*named(one), f": with {amount} seeds on both sides {what}."]]

@@ -12,6 +12,7 @@ from lab.results.schema import BUILT_IN, Score
 from lab.verdict.differences import Difference
 
 MINUS = "−"
+ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
 # --- scores --------------------------------------------------------------------------------------
@@ -58,9 +59,15 @@ class Scale:
 
     def interval(self, found: Difference) -> str:
         """`−0.78 to −0.63`."""
-        if found.interval is None:
-            return "none"
-        return " to ".join(map(self.difference, found.interval))
+        return "none" if found.interval is None else self.ends(found.interval)
+
+    def ends(self, interval: tuple[float, float]) -> str:
+        """The two ends of an interval."""
+        return " to ".join(map(self.difference, interval))
+
+    def found(self, estimate: float, interval: tuple[float, float]) -> str:
+        """A difference with its unit and interval: `−0.70 pp (−0.78 to −0.63)`."""
+        return f"{self.with_unit(self.difference(estimate))} ({self.ends(interval)})"
 
     def effect(self, size: float) -> str:
         """The size of a difference."""
@@ -120,6 +127,16 @@ def count(number: int) -> str:
 def many(number: int, noun: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def ordinal(number: int) -> str:
+    """Which of many.
+
+    >>> [ordinal(number) for number in (1, 2, 3, 4, 11, 21, 112)]
+    ['1st', '2nd', '3rd', '4th', '11th', '21st', '112th']
+    """
+    is_teen = number % 100 in (11, 12, 13)
+    return f"{number:,}{'th' if is_teen else ENDINGS.get(number % 10, 'th')}"
 
 
 def number(value: float | None) -> str:

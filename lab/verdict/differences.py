@@ -6,13 +6,14 @@ revision; the procedure and its sources stand in docs/statistics.md.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit  # scipy.stats has the same, and takes a second to import
 
 CONFIDENCE = 0.95
+LEVEL = 0.05  # 1 - CONFIDENCE, without its rounding
 POWER = 0.80
 FEWEST_SEEDS = 3  # below, a t interval rests on one degree of freedom and says nothing
 
@@ -31,9 +32,10 @@ class Sample:
 class Difference:
     """Candidate minus baseline, in the unit of the values.
 
-    With fewer than three seeds a side `interval`, `p_value` and `minimum_detectable_effect` are
-    None. The latter is the true difference that comes out significant (p below 0.05, uncorrected)
-    four times out of five. `correlation` (paired only) is that of the pairs, None where undefined.
+    With fewer than three seeds a side all that rests on the standard error is None, and `error` and
+    its `degrees` of freedom are. `minimum_detectable_effect` is the true difference that comes out
+    significant four times out of five. `correlation` (paired only) is that of the pairs, None where
+    undefined.
     """
 
     estimate: float
@@ -42,24 +44,56 @@ class Difference:
     minimum_detectable_effect: float | None
     is_paired: bool
     correlation: float | None
+    error: float | None = None
+    degrees: float | None = None
 
     @property
     def is_identical(self) -> bool:
         """Whether every seed gave the same value on both sides."""
-        return self.is_paired and self.estimate == 0 and self.interval == (0, 0)
+        return self.is_paired and self.estimate == 0 and self.error == 0
+
+    def interval_at(self, level: float) -> tuple[float, float] | None:
+        """The interval that misses the true difference with a chance of `level`."""
+        if self.error is None or self.degrees is None:
+            return None
+        half = _quantile(self.degrees, level) * self.error
+        return self.estimate - half, self.estimate + half
+
+    def detectable_at(self, level: float) -> float | None:
+        """The true difference that is found with p below `level` four times out of five."""
+        if self.error is None or self.degrees is None:
+            return None
+        return _quantiles(self.degrees, level) * self.error
+
+    def p_equivalent(self, margin: float) -> float | None:
+        """That the difference is the margin or more, either way: twice the larger one-sided p.
+
+        Below 0.05 the 95 % interval lies within the margin, and the other way round.
+        Source: Schuirmann 1987.
+        """
+        if self.error is None or self.degrees is None:
+            return None
+        inside = margin - abs(self.estimate)
+        if self.error == 0:
+            return 0.0 if inside > 0 else 1.0
+        return min(1.0, 2 * float(stdtr(self.degrees, -inside / self.error)))
 
 
 def difference(candidate: Sample, baseline: Sample) -> Difference:
-    """Compares two samples: paired when both have the same seeds, else Welch.
+    """Compares two samples: in pairs when the seeds of one are among the other's, else Welch.
 
     >>> same = Sample([0, 1, 2], [0.97, 0.98, 0.99]), Sample([2, 1, 0], [0.98, 0.97, 0.96])
     >>> round(difference(*same).estimate, 3), difference(*same).is_paired
     (0.01, True)
     """
-    if sorted(candidate.seeds) == sorted(baseline.seeds):
-        of_seed = dict(zip(baseline.seeds, baseline.values, strict=True))
-        matched = [of_seed[seed] for seed in candidate.seeds]
-        return paired(np.array(candidate.values), np.array(matched))
+    of_candidate = dict(zip(candidate.seeds, candidate.values, strict=True))
+    of_baseline = dict(zip(baseline.seeds, baseline.values, strict=True))
+    common = [seed for seed in candidate.seeds if seed in of_baseline]
+    is_same = len(common) == len(of_candidate) == len(of_baseline)
+    is_nested = len(common) == min(len(of_candidate), len(of_baseline))
+    if is_same or (is_nested and len(common) >= FEWEST_SEEDS):
+        sides = ([of_side[seed] for seed in common] for of_side in (of_candidate, of_baseline))
+        return paired(*map(np.array, sides))
     return welch(np.array(candidate.values), np.array(baseline.values))
 
 
@@ -98,6 +132,39 @@ def welch(candidate_S: Floats, baseline_S: Floats) -> Difference:
     )
 
 
+def seeds_needed(deviation: float, effect: float, level: float = LEVEL) -> int:
+    """The smallest number of pairs that find a true difference of `effect` four times out of five.
+
+    Args:
+        deviation: the standard deviation of the pairs' differences.
+        effect: in the unit of the deviation, above zero.
+        level: what p has to be below.
+
+    >>> seeds_needed(0.12, 0.10), seeds_needed(0.0, 0.10)
+    (14, 3)
+    """
+    ratio = min(deviation / effect, 1e6)  # a margin may be next to nothing
+    normal = (_quantiles(math.inf, level) * ratio) ** 2  # t needs a few more
+    seeds = max(FEWEST_SEEDS, math.floor(normal))
+    while _quantiles(seeds - 1, level) * ratio > math.sqrt(seeds):
+        seeds += 1
+    return seeds
+
+
+def detectable(deviation: float, seeds: int, level: float = LEVEL) -> float:
+    """The true difference that so many pairs find four times out of five; see `seeds_needed`."""
+    return _quantiles(seeds - 1, level) * deviation / math.sqrt(seeds)
+
+
+def _quantiles(degrees: float, level: float) -> float:
+    """How many standard errors a difference needs; 0.8 by t in place of the noncentral t."""
+    return _quantile(degrees, level) + float(stdtrit(degrees, POWER))
+
+
+def _quantile(degrees: float, level: float) -> float:
+    return -float(stdtrit(degrees, level / 2))  # from this end, so that no level is too small
+
+
 def _tested(
     estimate: float,
     error: float,
@@ -112,18 +179,15 @@ def _tested(
     """
     if degrees is None:
         return Difference(estimate, None, None, None, is_paired, correlation)
-    quantile = float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
     if error > 0:
         p_value = min(1.0, 2 * float(stdtr(degrees, -abs(estimate) / error)))
     else:  # no spread at all: the two sides are the same numbers, or differ by a constant
         p_value = 1.0 if estimate == 0 else 0.0
-    return Difference(
-        estimate=estimate,
-        interval=(estimate - quantile * error, estimate + quantile * error),
-        p_value=p_value,
-        minimum_detectable_effect=(quantile + float(stdtrit(degrees, POWER))) * error,
-        is_paired=is_paired,
-        correlation=correlation,
+    found = Difference(estimate, None, p_value, None, is_paired, correlation, error, degrees)
+    return replace(
+        found,
+        interval=found.interval_at(LEVEL),
+        minimum_detectable_effect=found.detectable_at(LEVEL),
     )
 
 

@@ -103,6 +103,11 @@ def test_valid_params_are_read():
         ("was: {}", "was: {relu_8: old, linear_4: old}", "params.yaml: compare: was: relu_8 and "
                                                          "linear_4 cannot both have been old; "
                                                          "remove one"),
+        ("was: {}", "budget: 40.0",
+         "params.yaml: compare.budget: must be a whole number; got 40.0; correct the value"),
+        ("was: {}", "budget: -1",
+         "params.yaml: compare.budget: input should be greater than or equal to 0; got -1; "
+         "correct the value"),
         ("was: {}", "wass: {}",
          "params.yaml: compare.wass: unknown key; got {}; did you mean was?"),
         ("hidden: [8]", "hidden: &a [8]", "params.yaml:13:37: not valid YAML: anchors (&) "
@@ -129,6 +134,11 @@ def test_former_names_of_models_may_be_left_out_or_be_of_any_kind():
 
     assert older.compare.was == {}
     assert renamed.compare.was == {"relu_8": "v1.old"}
+
+
+def test_without_a_budget_nothing_is_trained_for_a_comparison():
+    assert params.parse(SMALL.encode(), "p").compare.budget == 0
+    assert params.parse(SMALL.replace("was: {}", "budget: 40").encode(), "p").compare.budget == 40
 
 
 def test_a_key_given_twice_is_refused():

@@ -121,7 +121,8 @@ INJECTIONS = ["<img src=x onerror=alert(1)>", "![](https://evil.example/x.png)",
 @pytest.mark.parametrize("text", INJECTIONS)
 @pytest.mark.parametrize("where", ["evidence", "failure"])
 def test_nothing_that_a_branch_says_becomes_markup(report, server, trials, text, where):
-    event = trials.open(REGRESSED, stages=[{"name": text, "state": "ran", "reasons": [text]}])
+    stages = [{"name": text, "state": "ran", "reasons": [text]}]
+    event = trials.open(REGRESSED, stages=stages, trial_missing=text)
     if where == "failure":
         trials.fail(event, text, [text, text])
 

@@ -73,14 +73,14 @@ def test_whose_a_run_may_be_is_told_by_branch_and_repository(api, server, head, 
     run = the_run(server, pull)
     pull["head"] = {**pull["head"], **head}
 
-    assert Measurement(api, run).may_be_of(pulls.get(api, 7)) == may_be
+    assert run.may_be_of(pulls.get(api, 7)) == may_be
 
 
 def test_where_github_names_the_pull_request_of_a_run_that_counts(api, server):
     pull = server.add_pull(7, SHA, "change")
     run = the_run(server, pull).model_copy(update={"pull_requests": [pulls.Number(number=8)]})
 
-    assert not Measurement(api, run).may_be_of(pulls.get(api, 7))
+    assert not run.may_be_of(pulls.get(api, 7))
 
 
 class Made(Measurement):

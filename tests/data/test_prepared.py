@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import io
 import os
 import pickle
@@ -63,6 +64,32 @@ def test_prepared_files_are_plain_npy(prepared: Path) -> None:
     )
     array = np.load(prepared / "train_inputs.npy", allow_pickle=False)
     assert (array.dtype, array.shape) == (np.dtype(np.uint8), (240, HEIGHT, WIDTH))
+
+
+def test_groups_of_the_test_split_are_kept_and_go_with_it(
+    project: Path, parts: Mapping[str, Part]
+) -> None:
+    test = parts["test"]
+    names = [f"patient {row // 3}" for row in range(len(test.examples.labels))]
+    grouped = Part(dataclasses.replace(test.examples, groups=names), test.rows)
+    folder = project / storage.PREPARED
+    storage.save_prepared({**parts, "test": grouped}, 10, folder)
+    numbers = storage.load_prepared(project).test_groups
+
+    assert numbers is not None
+    of_test = [names[row] for row in test.rows]
+    together = np.equal.outer(of_test, of_test)
+    np.testing.assert_array_equal(np.equal.outer(numbers, numbers), together)
+    storage.save_prepared(parts, 10, folder)
+    assert storage.load_prepared(project).test_groups is None
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(3, np.int64), np.zeros(60, np.float64)])
+def test_groups_of_other_examples_are_refused(prepared: Path, wrong: NDArray[Any]) -> None:
+    np.save(prepared / storage.GROUPS, wrong)
+
+    with pytest.raises(DataError, match=r"test_groups.npy: must be int64 \[\d+\]; got "):
+        storage.load_prepared(prepared.parents[1])
 
 
 def npy(array: NDArray[Any], **options: Any) -> bytes:

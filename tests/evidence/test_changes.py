@@ -1,12 +1,24 @@
 """What differs between two revisions."""
 
 from lab.base.stages import ABSENT, Stage, Tracked
-from lab.evidence.changes import readers, value_changes
+from lab.evidence.changes import budget_of, readers, value_changes
+from lab.evidence.snapshots import WorkingTree
 
 
 def test_numbers_that_are_equal_do_not_differ():
     assert value_changes({"a": 1, "b": True}, {"a": 1.0, "b": 1}) == [("b", True, 1)]
     assert value_changes({"a": {"x": 1}}, {}) == [("a", {"x": 1}, ABSENT)]
+
+
+def test_a_budget_is_nought_where_params_name_none(tmp_path):
+    def budget(text: str) -> int | None:
+        (tmp_path / "params.yaml").write_text(text)
+        return budget_of(WorkingTree(tmp_path))
+
+    assert budget("compare: {margin: 0.1, budget: 40}") == 40
+    assert budget("compare: {margin: 0.1}") == 0
+    for broken in ("compare: {budget: true}", "compare: {budget: -1}", "compare: 5", "[", ""):
+        assert budget(broken) is None
 
 
 def test_a_file_is_read_by_the_stages_that_depend_on_it_or_its_folder():

@@ -20,10 +20,12 @@ from evidences import (
     flips,
     grey,
     model,
+    on_seeds,
     row,
     shifted,
     side,
     text,
+    trial,
     with_own,
 )
 from markdown_it import MarkdownIt
@@ -69,13 +71,23 @@ SCORE_NAMES = ["accuracy", "evil", "https", "a_b", "", "A", "a-b", "a" * 41]
 NUMBERS = [0, 1, -1, 0.5, 1e-300, 1e18, 1e19, 2**31, 2**63, 10**40, -0.0, 1e400, True]
 OTHERS = [None, [], {}, [[]], [[[[]]]], {"EVIL": 1}]
 
+IMAGES = {"seeds": 3, "examples": 10_000, "estimate": 0.01, "ms_seeds": 0.2, "ms_examples": 0.03,
+          "ms_residual": 0.02}  # fmt: skip
+
 
 def whole(kind: str = "grey image") -> dict[str, object]:
     """Evidence that has something of everything."""
     given = {"grey image": grey(), "colour image": colour(4, 6), "text": text(), "row": row()}[kind]
     moved = [{"actual": 1, "predicted": 2, "baseline": 3, "candidate": 4}]
     made = evidence(
-        model("relu_128", side(0.98, seeds=[0, 1, 2]), side(0.97, seeds=[0, 1, 2]), moved=moved),
+        model(
+            "relu_128",
+            side(0.98, seeds=[0, 1, 2]),
+            side(0.97, seeds=[0, 1, 2]),
+            moved=moved,
+            anchor=on_seeds(seeds=[0, 1, 2]),
+            images=IMAGES,
+        ),
         model("other", side(0.97, seeds=[0, 1, 2], cost=False), side(0.96, seeds=[3, 4, 5])),
         model("lost", None, side(seeds=[0, 1]), candidate_missing="it is missing"),
         with_own(model("own", side(0.98, seeds=[0, 1]), side(0.97, seeds=[0, 1]))),
@@ -90,7 +102,22 @@ def whole(kind: str = "grey image") -> dict[str, object]:
         baseline_data=data(kind=kind, names=None),
         examples=[example(given=given), example(9, "other", given=given)],
         flips=[flips(), flips("other", missing="not in the cache")],
+        looks=[3, 6, 12],
+        budget=12,
+        baseline_budget=12,
+        trial=trial(
+            {"relu_128": on_seeds(0.98, seeds=range(6)), "made": on_seeds(0.98, seeds=range(6))},
+            {"relu_128": on_seeds(seeds=range(6)), "narrow": on_seeds(seeds=range(6))},
+        ),
+        anchor={"commit": "3" * 40, "name": "anchor", "missing": None},
+        past=[{"estimate": 0.001 * number, "error": 0.0004} for number in range(-6, 6)],
     )
+    if kind == "text":
+        made |= {
+            "confirmation": 2,
+            "trial": trial({"relu_128": on_seeds()}, {"relu_128": on_seeds()}, "fresh"),
+            "trial_missing": "training failed",
+        }
     made["candidate"]["inherited_stale"] = ["train@relu_128: lab/x.py changed"]
     if kind == "text":
         made["candidate"]["committed_stale"] = ["train@relu_128: lab/x.py changed"]
@@ -190,7 +217,7 @@ def mutated(chance: random.Random) -> bytes:
 
 ALLOWED_TAGS = [
     r"<!-- fair-trial report -->",
-    r"<details><summary>[A-Za-z, ()]+</summary>",
+    r"<details><summary>[A-Za-z, ():]+</summary>",
     r"</details>",
 ]
 
@@ -356,6 +383,15 @@ def test_names_that_are_none_are_refused(name):
 
 MOVED = {"actual": 10, "predicted": 1, "baseline": 0, "candidate": 0}
 MORE = {"actual": 1, "right": 2}
+OTHER_SEEDS = {"relu_128": on_seeds(seeds=[7, 8])}
+
+
+def of_trial(**change: object) -> dict[str, object]:
+    return {"trial": {**trial(OTHER_SEEDS, OTHER_SEEDS), **change}}
+
+
+def of_seeds(**change: object) -> dict[str, object]:
+    return of_trial(candidate={"relu_128": {**OTHER_SEEDS["relu_128"], **change}})
 
 
 def many_scores(count: int) -> list[dict[str, object]]:
@@ -418,6 +454,37 @@ def of_side(**change: object) -> dict[str, object]:
         (of_side(test={"accuracy": [1e19] * 10}), "test.accuracy.0: input should be less than"),
         (of_side(test={"a": [0.5] * 10}), "every score of a model must be one of scores"),
         (of_side(test={"A b": [0.5] * 10}), "test.A b"),
+        (of_seeds(seeds=[7, 7]), "entries must differ"),
+        (of_seeds(seeds=[]), "seeds: list should have at least 1 item"),
+        (of_seeds(seeds=[7, 2**31]), "seeds.1: input should be less than or equal to 2147483647"),
+        (of_seeds(test={"accuracy": [0.5]}), "accuracy: 2 seeds, but 1 values per seed"),
+        (of_seeds(test={"accuracy": [0.5, 1.5]}), "accuracy must be from 0 to 1"),
+        (of_seeds(test={"a": [0.5, 0.5]}), "every score of a model must be one of scores"),
+        (of_trial(candidate={"b": on_seeds()}), "a model of a trial must be one of models"),
+        (of_trial(baseline={"made": on_seeds()}), "a model of a trial must be one of models"),
+        (of_trial(baseline={"a b": on_seeds()}), "trial.baseline.a b"),
+        (of_trial(kind="fresh"), "a fresh trial, and no other, is of a run"),
+        (of_trial(run=1), "a fresh trial, and no other, is of a run"),
+        (of_trial(wall_seconds=-1.0), "trial.wall_seconds"),
+        (
+            {"models": [model("a", side(), anchor=on_seeds())], "trial": None, "anchor": None},
+            "without an anchor no model has one",
+        ),
+        (
+            {
+                "models": [model("a", side(), anchor={**on_seeds(), "test": {"a": [0.5] * 10}})],
+                "trial": None,
+            },
+            "every score of a model must be one of scores",
+        ),
+        ({"looks": []}, "looks: list should have at least 1 item"),
+        ({"looks": [10, 10]}, "looks must grow"),
+        ({"looks": [0, 10]}, "looks.0: input should be greater than or equal to 1"),
+        ({"budget": 1_001}, "budget: input should be less than or equal to 1000"),
+        ({"confirmation": 0}, "confirmation: input should be greater than or equal to 1"),
+        ({"anchor": {"commit": "HEAD", "name": "anchor", "missing": None}}, "anchor.commit"),
+        ({"past": [{"estimate": 0.0, "error": -1.0}]}, "past.0.error"),
+        ({"past": [{"estimate": 0.0, "error": 0.0}] * 501}, "past: list should have at most 500"),
         (of_side(test={f"s{n}": [0.5] * 10 for n in range(10_000)}), "at most 50 items"),
         (of_side(classes=[{"actual": 1, "right": 2}] * 10), "right must be at most actual"),
         (of_side(classes=[{"actual": 2, "right": 1}] * 10), "the sums and the diagonal"),
@@ -462,10 +529,10 @@ def test_inputs_of_examples_that_are_none_are_refused_in_one_line(given, problem
     assert len(message) < 600
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 5])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 6])
 def test_another_version_is_refused_and_what_to_do_is_said(version):
     assert refusal(json.dumps({**WHOLE, "schema_version": version}).encode()) == (
-        f"report.json: schema_version: input should be 4; got {version}; merge the default branch, "
+        f"report.json: schema_version: input should be 5; got {version}; merge the default branch, "
         "or write it with this revision's `python report.py collect`"
     )
 

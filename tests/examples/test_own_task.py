@@ -59,5 +59,5 @@ def test_ten_minutes_to_your_own(clone: Path) -> None:
         assert results["test"]["accuracy"]["mean"] > 0.9
     report = outputs["make report BASE=HEAD"]
     assert "wide_64" in report
-    assert "relu_32 (identical results)" in report
+    assert "relu_32 (identical, not retrained)" in report
     assert "macro_f1" in (clone / "report/report.md").read_text()

@@ -393,6 +393,10 @@ class Forge:
         run.record.update(status="queued", conclusion=None)
         self.queue.append(run)
 
+    def tag(self, name: str, commit: str) -> None:
+        """Somebody with the right to it tags a commit, which starts nothing here."""
+        git(self.bare, "update-ref", f"refs/tags/{name}", self.workshop.commit(commit))
+
     def expire(self, run: Run) -> None:
         """Ninety days later."""
         for one in self.github.artifacts:
@@ -589,10 +593,16 @@ class Forge:
         base = (event.get("pull_request") or {}).get("base", {}).get("ref")
         tips = [self._tip(self.bare, one) for one in (TRUNK, base) if one]
         before = event.get("before") if run.happened.name == "push" else None
+        params = git(self.bare, "show", f"{run.record['head_sha']}:params.yaml")
+        runs = []  # by whose number seeds are drawn, and those before, by which more is asked for
+        if "budget" in params:
+            ids = [one.record["id"] for one in self.runs if one.workflow == run.workflow]
+            runs = [one for one in ids if one <= run.record["id"]]
         said = [
             run.record["head_sha"], run.happened.name, base, tips, self.variables,
             before, event.get("merge_group"), run.happened.inputs, run.content,
-            list(self.caches), contexts["needs"],
+            list(self.caches), contexts["needs"], runs,
+            git(self.bare, "for-each-ref", "refs/tags"),
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:20]
 

@@ -162,11 +162,10 @@ class Work:
         if "secrets." in json.dumps(asked) or step["run"] == "make trim":
             return  # there is no secret here, nor anything to trim
         variables = {**self.environment, **self._said(asked), **more}
-        named = IN_PROCESS.fullmatch(step["run"])
-        if named and not self.machine.is_real:
-            self._here(named[1], variables)
-        elif not (step["run"] == "make setup TORCH=none" and not self.machine.is_real):
+        if not self._is_done_here(step["run"]):
             self._there(step["run"], variables)
+        elif named := IN_PROCESS.fullmatch(step["run"]):
+            self._here(named[1], variables)
 
     def _there(self, command: str, variables: Mapping[str, str]) -> None:
         if (self.path / "Makefile").exists():
@@ -222,17 +221,34 @@ class Work:
             raise StepError(f"git {shlex.join(arguments)}: {error.stderr}") from None
 
     def _checkout(self, given: Mapping[str, Any]) -> None:
-        """As the action does: no origin/HEAD, and all branches only with a depth of 0."""
+        """As the action does: no origin/HEAD, and all branches and tags only with a depth of 0.
+
+        Where no program is run on them, no files are laid out, and objects are borrowed.
+        """
         github = self.contexts["github"]
         ref = str(given.get("ref") or github["sha"])
+        is_here = all(
+            self._is_done_here(step["run"]) for step in self.job["steps"] if "run" in step
+        )
+        is_whole = int(given.get("fetch-depth", 1)) == 0
         self._git("init", "-q", ".")
         self._git("remote", "add", "origin", f"file://{self.machine.origin}")
-        if int(given.get("fetch-depth", 1)) == 0:
-            self._git("fetch", "-q", "origin", "+refs/heads/*:refs/remotes/origin/*")
-            self._git("fetch", "-q", "origin", ref)
+        if is_whole or is_here:
+            borrowed = self.path / ".git/objects/info/alternates"
+            borrowed.write_text(f"{self.machine.origin}/objects\n")
+        if is_whole:
+            branches, tags = "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"
+            self._git("fetch", "-q", "origin", branches, tags)
+        self._git("fetch", "-q", *([] if is_whole or is_here else ["--depth=1"]), "origin", ref)
+        if is_here:
+            self._git("update-ref", "--no-deref", "HEAD", "FETCH_HEAD")
         else:
-            self._git("fetch", "-q", "--depth=1", "origin", ref)
-        self._git("checkout", "-q", "--detach", "FETCH_HEAD")
+            self._git("checkout", "-q", "--detach", "FETCH_HEAD")
+
+    def _is_done_here(self, command: str) -> bool:
+        """Whether it runs in this process, or needs not to run."""
+        is_known = IN_PROCESS.fullmatch(command) or command == "make setup TORCH=none"
+        return bool(is_known) and not self.machine.is_real
 
     def _hash(self, *patterns: str) -> str:
         found = hashlib.sha256()

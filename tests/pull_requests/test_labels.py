@@ -18,7 +18,7 @@ def test_a_label_cannot_be_replayed(lost):
     lost.settle()
     lost.label(7)
     lost.settle()
-    lost.assert_says(7, "neutral", "▼ **Regressed**: `linear_4`", "Accepted by owner")
+    lost.assert_says(7, "neutral", "▼ **Regressed**: best model", "Accepted by owner")
 
     lost.push("change", "worse")
     lost.settle()

@@ -128,9 +128,10 @@ def test_a_hundred_models_are_drawn_as_few():
 def test_single_dots_are_differences_of_the_same_seed():
     given = made(model("a", side(0.98, sd=0, seeds=[2, 1, 0]), side(0.97, sd=0, seeds=[0, 1, 2])))
 
-    assert pictures.seed_differences(given.models[0], ACCURACY) == pytest.approx([1.0] * 3)
+    of_first = judge(given).models[0]
+    assert pictures.seed_differences(of_first, ACCURACY) == pytest.approx([1.0] * 3)
     other = made(model("a", side(0.98, seeds=[2, 1, 0]), side(0.97, seeds=[5, 6, 7])))
-    assert pictures.seed_differences(other.models[0], ACCURACY) == []
+    assert pictures.seed_differences(judge(other).models[0], ACCURACY) == []
 
 
 # --- examples ------------------------------------------------------------------------------------

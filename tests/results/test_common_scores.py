@@ -29,6 +29,10 @@ def test_own_scores_agree_with_scikit_learn(shape, seed):
     assert metrics.log_loss(*given) == pytest.approx(
         reference.log_loss(labels, probabilities, labels=classes), rel=1e-5
     )
+    one_hot = np.eye(shape[0])[labels]  # the distance to it is twice what the right class lacks
+    assert metrics.soft_accuracy(*given) == pytest.approx(
+        1 - np.abs(one_hot - probabilities).sum(axis=1).mean() / 2, abs=1e-6
+    )
     wanted = 1.0  # of five classes or fewer, of which scikit-learn warns
     if shape[0] > 5:
         wanted = reference.top_k_accuracy_score(labels, probabilities, k=5, labels=classes)

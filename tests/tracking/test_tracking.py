@@ -69,6 +69,20 @@ def test_a_run_is_recorded_whole(
     assert len(list(tmp_path.glob("mlruns/models/*/artifacts/MLmodel"))) == 1
 
 
+def test_a_run_that_nobody_will_look_for_is_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RECORD_RUNS", "0")
+    monkeypatch.setattr(subprocess, "Popen", None)
+    tracking.warm_up()
+    with tracking.recording(a_run()) as active:
+        active.metrics({"accuracy": 0.5})
+        active.artifact(tmp_path)
+
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_importing_it_imports_neither_mlflow_nor_torch() -> None:
     unwanted = {"mlflow", "torch", "requests"}
     code = f"import sys, lab.tracking.recording; print({unwanted} & set(sys.modules))"

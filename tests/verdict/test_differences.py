@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from samples import accuracies, same_length_pairs, sample
 from scipy import stats
 
-from lab.verdict.differences import Sample, difference, paired, welch
+from lab.verdict.differences import Sample, difference, paired, seeds_needed, welch
 
 # Student's sleep data (Student 1908, table I): extra hours of sleep under two drugs, ten patients.
 DRUG_1 = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
@@ -99,6 +99,76 @@ def test_other_seeds_are_not_paired():
     assert not difference(
         sample([0.9, 0.91, 0.93]), sample([0.9, 0.91, 0.93], first_seed=5)
     ).is_paired
+
+
+def test_seeds_of_one_side_among_the_other_s_are_compared_in_pairs():
+    many, few = sample([0.9, 0.91, 0.93, 0.95, 0.99]), Sample([3, 0, 1], [0.94, 0.9, 0.9])
+    there, back = difference(many, few), difference(few, many)
+
+    expected = paired(np.array([0.9, 0.91, 0.95]), np.array([0.9, 0.9, 0.94]))
+    assert there.is_paired
+    assert there.estimate == pytest.approx(expected.estimate)
+    assert there.interval == pytest.approx(expected.interval)
+    assert there.degrees == 2
+    assert back.estimate == -there.estimate
+
+
+def test_two_common_seeds_are_no_pairs_to_test():
+    assert not difference(sample([0.9, 0.91, 0.93]), sample([0.9, 0.91])).is_paired
+    assert difference(sample([0.9, 0.91]), sample([0.9, 0.91])).is_paired
+
+
+def test_seeds_that_overlap_are_not_paired():
+    assert not difference(sample([0.9] * 4), sample([0.9] * 4, first_seed=1)).is_paired
+
+
+@given(same_length_pairs, st.floats(0.001, 0.999))
+def test_the_interval_at_a_level_excludes_zero_when_p_is_below_it(pair, level):
+    found = paired(*map(np.array, pair))
+    low, high = found.interval_at(level)
+    if abs(found.p_value - level) > 1e-9 and found.error > 1e-6:
+        assert (low > 0 or high < 0) == (found.p_value < level)
+
+
+@given(same_length_pairs, st.floats(0.001, 0.2))
+def test_equivalence_is_two_one_sided_tests(pair, margin):
+    candidate, baseline = map(np.array, pair)
+    if np.std(candidate - baseline) < 1e-6:
+        return
+    found = paired(candidate, baseline)
+    larger = max(
+        stats.ttest_1samp(candidate - baseline, -margin, alternative="greater").pvalue,
+        stats.ttest_1samp(candidate - baseline, margin, alternative="less").pvalue,
+    )
+    low, high = found.interval
+
+    assert found.p_equivalent(margin) == pytest.approx(min(1, 2 * larger), rel=1e-6, abs=1e-12)
+    assert (found.p_equivalent(margin) < 0.05) == (-margin < low and high < margin)
+
+
+def test_differences_without_spread_are_equivalent_or_are_not():
+    same, other = np.full(5, 0.97), np.full(5, 0.98)
+
+    assert paired(same, same).is_identical
+    assert paired(other, same).p_equivalent(0.02) == 0
+    assert paired(other, same).p_equivalent(0.005) == 1
+
+
+@given(st.floats(0.01, 3), st.floats(0.001, 0.1))
+def test_seeds_needed_are_the_first_whose_detectable_effect_is_small_enough(deviation, level):
+    """Found by trying one number after the other; the effect is 1."""
+    needed = next(
+        seeds
+        for seeds in range(3, 10_000)
+        if (stats.t.ppf(1 - level / 2, seeds - 1) + stats.t.ppf(0.8, seeds - 1)) * deviation
+        <= seeds**0.5
+    )
+
+    assert seeds_needed(deviation, 1.0, level) == needed
+
+
+def test_seeds_needed_of_an_effect_next_to_nothing_are_a_number_all_the_same():
+    assert seeds_needed(1.0, 1e-300) > 10**12
 
 
 def test_one_seed_against_many_gives_a_difference_only():
