@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.base.errors import DataError, shortened
-from lab.ci.facts import Trial
+from lab.ci.facts import CommitPair
 from lab.evidence.pairs import BEST, best_models, findings_of, in_trial, is_identical
 from lab.evidence.schema import DataSummary, Evidence, Model, ModelSide, OnSeeds
 from lab.results.schema import BUILT_IN
@@ -44,7 +44,9 @@ class Checked:
     others: Mapping[str, Evidence]
 
 
-def checked(given: Evidence, trial: Trial, asking: Asking, own_run: Evidence | None) -> Checked:
+def checked(
+    given: Evidence, trial: CommitPair, asking: Asking, own_run: Evidence | None
+) -> Checked:
     """Evidence as this side can vouch for it.
 
     Args:
@@ -131,7 +133,7 @@ def _by_its_yardstick(given: Evidence) -> Evidence | None:
     return given.model_copy(update={"metric": metric, "margin": margin})
 
 
-def _other(model: Model, given: Evidence, trial: Trial) -> ModelSide | None:
+def _other(model: Model, given: Evidence, trial: CommitPair) -> ModelSide | None:
     """What git holds of a model's results, where these are its own and not what the run made."""
     committed = trial.head.results.sides.get(model.name)
     if given.candidate.committed_stale or committed is None or model.candidate is None:
@@ -144,13 +146,13 @@ def _other(model: Model, given: Evidence, trial: Trial) -> ModelSide | None:
 # --- what an honest run never says ---------------------------------------------------------------
 
 
-def _contradictions(given: Evidence, trial: Trial, run: int) -> Iterable[str]:
+def _contradictions(given: Evidence, trial: CommitPair, run: int) -> Iterable[str]:
     yield from _of_params(given, trial)
     yield from _drawn_otherwise(given, trial, run)
     yield from _anchored_otherwise(given, trial)
 
 
-def _of_params(given: Evidence, trial: Trial) -> Iterable[str]:
+def _of_params(given: Evidence, trial: CommitPair) -> Iterable[str]:
     for key, said, known in (
         ("margin", given.margin, trial.head.margin),
         ("metric", given.metric, trial.head.metric),
@@ -173,7 +175,7 @@ def _of_params(given: Evidence, trial: Trial) -> Iterable[str]:
             yield f"{one.name} is not {one.renamed_from} under another name"
 
 
-def _drawn_otherwise(given: Evidence, trial: Trial, run: int) -> Iterable[str]:
+def _drawn_otherwise(given: Evidence, trial: CommitPair, run: int) -> Iterable[str]:
     """What is wrong with the seeds: they are to be those that nobody could choose, and all."""
     looks = planned(trial.head.seeds or 1, given.budget)
     if tuple(given.looks) != looks:
@@ -195,7 +197,7 @@ def _drawn_otherwise(given: Evidence, trial: Trial, run: int) -> Iterable[str]:
             yield f"{one.name} was trained on more seeds on one side than on the other"
 
 
-def _anchored_otherwise(given: Evidence, trial: Trial) -> Iterable[str]:
+def _anchored_otherwise(given: Evidence, trial: CommitPair) -> Iterable[str]:
     """What is wrong with what is said of the anchor, as far as git knows it."""
     said, known = given.anchor and (given.anchor.name, given.anchor.commit), trial.anchor
     if said != known:
@@ -228,7 +230,7 @@ def _is_of(said: OnSeeds, known: ModelSide, metric: str) -> bool:
 
 
 def _is_renamed(
-    model: Model, after: Mapping[str, Any], before: Mapping[str, Any], trial: Trial
+    model: Model, after: Mapping[str, Any], before: Mapping[str, Any], trial: CommitPair
 ) -> bool:
     """Whether params.yaml says so, or the entry is the same and the old name gone."""
     old = model.renamed_from
@@ -249,7 +251,7 @@ def _is_renamed(
 class Known:
     """The baseline as the default branch's own run measured it, else as git has it."""
 
-    def __init__(self, trial: Trial, own_run: Evidence | None) -> None:
+    def __init__(self, trial: CommitPair, own_run: Evidence | None) -> None:
         results = trial.base.results
         runs = {one.name: one.candidate for one in own_run.models} if own_run else {}
         self._sides = {

@@ -2,7 +2,7 @@
 
 Each run of a pull request draws seeds of its own, so the next one might be lucky. What is asked of
 the n-th is therefore n * (n + 1) times as much, and over all of them nothing is gained by asking
-often (`lab.verdict.verdicts.confirmations`). A run that is repeated is no new one.
+often (`lab.verdict.verdicts.confirmation_factor`). A run that is repeated is no new one.
 
 Source: https://docs.github.com/en/rest/actions/workflow-runs, API version 2022-11-28.
 """

@@ -99,7 +99,7 @@ class Revision:
 
 
 @dataclass(frozen=True)
-class Trial:
+class CommitPair:
     """A commit, where it left the branch that it goes into, and how far that has gone on."""
 
     root: Path
@@ -140,7 +140,7 @@ class Trial:
         )
 
 
-def of_pull(root: Path, api: Api, server: str, pull: Pull) -> Trial:
+def of_pull(root: Path, api: Api, server: str, pull: Pull) -> CommitPair:
     """The trial of a pull request.
 
     Raises:
@@ -152,7 +152,7 @@ def of_pull(root: Path, api: Api, server: str, pull: Pull) -> Trial:
     return trial(root, api, server, head, pull.base.ref)
 
 
-def trial(root: Path, api: Api, server: str, head: str, branch: str) -> Trial:
+def trial(root: Path, api: Api, server: str, head: str, branch: str) -> CommitPair:
     """The trial of a commit that was fetched, against where it left a branch.
 
     Raises:
@@ -165,7 +165,7 @@ def trial(root: Path, api: Api, server: str, head: str, branch: str) -> Trial:
     except GitError:
         raise GitError(f"{head[:12]} and {branch} have no commit in common") from None
     behind = int(git(root, "rev-list", "--count", f"{base}..{tip}"))
-    return Trial(root, Revision(root, head), Revision(root, base), branch, behind)
+    return CommitPair(root, Revision(root, head), Revision(root, base), branch, behind)
 
 
 def fetched(root: Path, api: Api, server: str, reference: str) -> str:
@@ -192,7 +192,7 @@ def _fetch(root: Path, api: Api, server: str, *references: str) -> None:
     )
 
 
-def before(trial: Trial) -> Sequence[str]:
+def before(trial: CommitPair) -> Sequence[str]:
     """The commits between the two, by first parents, the newest first."""
     ends = f"{trial.base.commit}..{trial.head.commit}^"
     most = f"--max-count={MOST_QUEUED}"

@@ -27,7 +27,7 @@ from lab.ci import (
 )
 from lab.ci.checks import Checks, Conclusion, Standing, State
 from lab.ci.claims import Asking, Checked
-from lab.ci.facts import Revision, Trial
+from lab.ci.facts import CommitPair, Revision
 from lab.ci.github import Api, GitHubError
 from lab.ci.measurements import Left, Measurement
 from lab.ci.override import Override
@@ -135,7 +135,7 @@ def of_group(place: Place, run: WorkflowRun) -> Reported:
     return Reported(seen, [*_spoofed(seen), (None, outcome)])
 
 
-def _group_trial(place: Place, run: WorkflowRun, branch: str) -> Trial:
+def _group_trial(place: Place, run: WorkflowRun, branch: str) -> CommitPair:
     """A queue's commit against the queue's commit before it, else against the branch."""
     head = facts.fetched(place.root, place.api, place.server, f"refs/heads/{run.head_branch}")
     if head != run.head_sha:
@@ -188,7 +188,7 @@ def _of_pull(
     return dataclasses.replace(outcome, standing=standing)
 
 
-def _unmeasured(place: Place, pull: Pull, trial: Trial, is_run_due: bool) -> Outcome:
+def _unmeasured(place: Place, pull: Pull, trial: CommitPair, is_run_due: bool) -> Outcome:
     if skips := trial.head.skips:
         reason = f"its message says {skips!r}, so GitHub starts no run; amend it, and push it again"
         return _none(place, pull.head.sha, reason)
@@ -201,7 +201,7 @@ def _unmeasured(place: Place, pull: Pull, trial: Trial, is_run_due: bool) -> Out
 
 def _outcome(
     place: Place,
-    trial: Trial,
+    trial: CommitPair,
     one: Measurement,
     left: Left,
     pull: Pull,
@@ -248,7 +248,7 @@ def _failed(found: Failure, url: str) -> Outcome:
     return Outcome("failure", [line], posting.no_report(found.commit, blocks, url))
 
 
-def _own_run(place: Place, trial: Trial) -> Evidence | None:
+def _own_run(place: Place, trial: CommitPair) -> Evidence | None:
     """What the default branch's own run measured where the branch was left."""
     events = ("push", "workflow_dispatch")
     measured = measurements.of_commit(place.api, trial.base.commit, events)

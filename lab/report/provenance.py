@@ -17,7 +17,7 @@ from lab.report.document import (
 from lab.report.judgement import STALE, Judgement
 from lab.report.notes import Notes
 from lab.report.wording import count, label, many, ordinal, scale_of
-from lab.verdict.verdicts import confirmations
+from lab.verdict.verdicts import confirmation_factor
 
 FIX = ("make repro", 'git add dvc.lock metrics && git commit --message "Update the results"')
 CHECKED = (
@@ -152,7 +152,7 @@ def _times(evidence: Evidence) -> str:
     number = evidence.confirmation
     if number is None:
         return ""
-    factor = confirmations(number)
+    factor = confirmation_factor(number)
     return f"; the {ordinal(number)} run of this pull request, so p counts {factor:,} times"
 
 

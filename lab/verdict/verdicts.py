@@ -58,7 +58,7 @@ def findings(
         confirmation: how many times this was asked of fresh seeds, this time included.
     """
     differences = [difference(*pair) for pair in pairs]
-    times = confirmations(confirmation)
+    times = confirmation_factor(confirmation)
 
     def adjusted(p_values: Mapping[int, float]) -> dict[int, float]:
         over_all = [min(1.0, times * over_looks(p, looks)) for p in p_values.values()]
@@ -88,8 +88,8 @@ def is_open(found: Finding, *, higher_is_better: bool) -> bool:
     return unclear or found.verdict == Verdict.CANNOT_TELL
 
 
-def confirmations(confirmation: int | None) -> int:
-    """What p is multiplied by when this is asked of fresh seeds for the so-manieth time.
+def confirmation_factor(confirmation: int | None) -> int:
+    """What p is multiplied by when this is asked of fresh seeds for the n-th time.
 
     1/2 + 1/6 + 1/12 + … = 1, so all the times together err no more often than one would.
     """

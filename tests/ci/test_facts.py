@@ -18,7 +18,7 @@ PARAMS = "compare:\n  metric: accuracy\n  margin: {margin}\nmodels:\n  a: {{}}\n
 class Forge(Clones):
     """Clones, and what the trusted side makes of them."""
 
-    def trial(self, pull: Pull) -> facts.Trial:
+    def trial(self, pull: Pull) -> facts.CommitPair:
         return facts.of_pull(self.trusted, API, SERVER, pull)
 
 

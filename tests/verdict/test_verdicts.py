@@ -10,7 +10,7 @@ from scipy import stats
 
 from lab.verdict.differences import Sample
 from lab.verdict.looks import at_look
-from lab.verdict.verdicts import Verdict, confirmations, findings, holm, is_open
+from lab.verdict.verdicts import Verdict, confirmation_factor, findings, holm, is_open
 
 MARGIN = 0.001
 WOBBLE = np.array([-1.0, 1.0] * 5)
@@ -185,10 +185,10 @@ def test_looks_adjust_p_the_interval_and_the_effect_alike():
 
 
 def test_confirmations_together_err_no_more_often_than_one():
-    factors = [confirmations(number) for number in range(1, 100_001)]
+    factors = [confirmation_factor(number) for number in range(1, 100_001)]
 
     assert factors[:3] == [2, 6, 12]
-    assert confirmations(None) == 1
+    assert confirmation_factor(None) == 1
     assert 0.99998 < sum(1 / factor for factor in factors) < 1
 
 
