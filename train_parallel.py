@@ -14,7 +14,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from lab.base import dvc, params
+from lab.base import dvc, locks, params
 from lab.base.errors import LabError
 from lab.base.params import Params
 from lab.base.progress import EpochProgress
@@ -38,7 +38,8 @@ def main() -> None:
         cluster.connect(options.address)
     else:
         processes.warm_up()
-    dvc.repair_lock()
+    locks.repair()
+    locks.require_free()
     names = list(tree.models) if options.force else out_of_date()
     if not names:
         print("every model is up to date")
@@ -142,7 +143,7 @@ def write(tree: Params, name: str, parts: Sequence[Done], active: ActiveRun) -> 
         print(f"{name}: trained in {done.precision}: no instructions for {tree.precision(name)}")
     results = write_trained(name, done.trained, data, device=done.device, precision=done.precision)
     steps = stacks.example_steps(done.trained, data)
-    values = cost.write_cost(name, done.usage, steps, tracked(name)[0])
+    values = cost.write_cost(done.usage, steps, tracked(name)[0])
     own = training_runs.own_scores(name, done.trained, data)
     training_runs.log_results(active, results, curve(done.trained), values, own)
     print(f"{name}: test accuracy {results.test.accuracy.mean:.4f} over {len(results.seeds)} seeds")
@@ -165,11 +166,26 @@ def finish(tree: Params, complete: Sequence[str], lost: Sequence[Stack]) -> None
             done.append("compare")
     finally:
         if done:
-            dvc.run("commit", "-q", "-f", *done)
+            record_in_dvc(done)
         for name in complete:
             checkpoints.clear(name)
     if lost:
         raise killed(lost, "the other models are written and recorded; ")
+
+
+def record_in_dvc(stages: Sequence[str]) -> None:
+    """Lets DVC take stages for run.
+
+    Raises:
+        LabError: it refuses, as while another DVC works on the same files.
+    """
+    try:
+        dvc.run("commit", "-f", *stages)
+    except LabError as error:
+        again = f"dvc commit -f {' '.join(stages)}"
+        raise LabError(
+            f"{error}; the results are written and not recorded: then run `{again}`"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -22,9 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from tqdm import tqdm
 
-from benchmarks import pools
+from benchmarks import entry, pools
 from lab.base.files import write_bytes, write_json, write_text
-from lab.base.script import run_script
 from lab.report import plots
 from lab.verdict.differences import LEVEL, Floats, Sample, paired
 from lab.verdict.images import components, on_new_images
@@ -67,7 +66,7 @@ def main() -> None:
     changes = Changes(
         {name: np.array(of["accuracy"]) for name, of in pool.items() if name != OTHER_TASK}, True
     )
-    earlier = json.loads(BEFORE.read_text())
+    earlier = json.loads(BEFORE.read_text(encoding="utf-8"))
     earlier = {name.replace("[128] -> ", ""): np.array(of) for name, of in earlier.items()}
     old = Changes({name: of for name, of in earlier.items() if name != OTHER_TASK}, False)
 
@@ -834,4 +833,4 @@ def _merges(axes: Axes, rows: Table) -> None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    entry.run(main)

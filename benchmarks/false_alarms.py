@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
-from benchmarks import pools
-from lab.base.script import run_script
+from benchmarks import entry, pools
 from lab.verdict.differences import paired, welch
 
 MODEL = "relu_128"
@@ -73,4 +72,4 @@ METHODS: dict[str, Test] = {
 
 
 if __name__ == "__main__":
-    run_script(main)
+    entry.run(main)

@@ -1,4 +1,4 @@
-"""How fast a plain torch.nn.Module trains, beside the same module elsewhere: `make bench`.
+"""How fast a plain module trains, beside the same elsewhere: `python -m benchmarks.modules`.
 
 It is the network of task/networks/cnn.py with 8 and 16 channels, Adam, batches of 128, float32 but
 where it says otherwise. Every contender trains in two processes of one thread each, all of them

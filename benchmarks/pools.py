@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from benchmarks import entry
 from lab.base import params
 from lab.base.files import write_json
 from lab.base.params import ModelParams, Params, TrainParams
-from lab.base.script import run_script
 from lab.data.prepared import Prepared, load_prepared
 from lab.training.outcome import Evaluation
 
@@ -68,7 +68,7 @@ def main() -> None:
 
 def scores() -> Pool:
     """What was trained so far."""
-    return json.loads(SCORES.read_text()) if SCORES.exists() else {}
+    return json.loads(SCORES.read_text(encoding="utf-8")) if SCORES.exists() else {}
 
 
 def correct() -> Correct:
@@ -135,4 +135,4 @@ def tested(name: str, model: ModelParams, train: TrainParams, data: Prepared) ->
 
 
 if __name__ == "__main__":
-    run_script(main)
+    entry.run(main)

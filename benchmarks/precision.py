@@ -6,6 +6,7 @@ margin: 0.05 percentage points.
 
 from pathlib import Path
 
+from benchmarks import entry
 from benchmarks.pools import tested
 from lab.base import params
 from lab.base.files import write_json
@@ -52,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    entry.run(main)

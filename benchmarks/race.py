@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import entry
 from lab.base.files import write_json
 from lab.base.params import Params
 from lab.data.description import DESCRIPTION, checksum, write_description
@@ -121,7 +122,7 @@ def main(name: str, contenders: Contenders, judged: Sequence[str], rounds: int) 
         judged: those whose ratio to each other one is shown.
         rounds: of measuring all in turn, unless the command line says another number.
     """
-    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser = entry.parser()
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--only", nargs="+", choices=contenders, help="no file is written then")
@@ -146,7 +147,7 @@ def main(name: str, contenders: Contenders, judged: Sequence[str], rounds: int) 
 
 def serve(prepare: Callable[[], Measure]) -> None:
     """One contender: measures once for every line that arrives."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no answer
     measure = prepare()
     print("ready", file=answers)
@@ -163,7 +164,7 @@ def race(name: str, contenders: Sequence[str], rounds: int) -> Rates:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},  # for the processes that it starts
         )

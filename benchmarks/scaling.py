@@ -1,4 +1,4 @@
-"""What more seeds, models and images cost: `python benchmarks/scaling.py`.
+"""What more seeds, models and images cost: `python -m benchmarks.scaling`.
 
 Processor seconds of training in one worker, not wall time: they tell the work, whatever else the
 machine does. (Two workers make each other a tenth slower, and that is not what a seed costs.)
@@ -7,7 +7,6 @@ Memory is what a worker holds for itself (RssAnon); files it maps belong to the 
 
 import dataclasses
 import re
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -17,20 +16,19 @@ from typing import Any, cast
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from benchmarks import entry
+from lab.base import params
+from lab.base.files import write_json
+from lab.base.params import Params
+from lab.data.prepared import load_prepared
+from lab.data.splits import Split
+from lab.parallel import processes
+from lab.parallel.work import Stack, train
+from lab.results.cost import Usage
+from lab.training import checkpoints
+from lab.training.stacks import stacks
 
-from lab.base import params  # noqa: E402
-from lab.base.files import write_json  # noqa: E402
-from lab.base.params import Params  # noqa: E402
-from lab.data.prepared import load_prepared  # noqa: E402
-from lab.data.splits import Split  # noqa: E402
-from lab.parallel import processes  # noqa: E402
-from lab.parallel.work import Stack, train  # noqa: E402
-from lab.results.cost import Usage  # noqa: E402
-from lab.training import checkpoints  # noqa: E402
-from lab.training.stacks import stacks  # noqa: E402
-
+RESULTS = Path("benchmarks/results/scaling.json")
 SEEDS, MODELS, REPEATS = (1, 2, 5, 10, 20, 40), (1, 4, 16, 64), (1, 10, 100)
 ROUNDS = 5
 
@@ -61,7 +59,7 @@ def with_memory(measure: Callable[[], Any]) -> float:
     def watch() -> None:
         nonlocal peak
         while not ended.wait(0.02):
-            status = Path("/proc/self/status").read_text()
+            status = Path("/proc/self/status").read_text(encoding="utf-8")
             found = re.search(r"RssAnon:\s+(\d+) kB", status)
             peak = max(peak, int(found[1]) if found else 0)
 
@@ -124,11 +122,11 @@ def main() -> None:
             found["models"][count].append(cpu_seconds(one_epoch(2), count))
     found["memory"] = {count: fresh(1, count) for count in (1, 5, 10, 20, 40)}
     found["images"] = {54_000 * times: fresh(times, 2) for times in REPEATS}
-    write_json(ROOT / "benchmarks/results/scaling.json", found)
+    write_json(RESULTS, found)
     for what, values in found.items():
         for count, value in values.items():
             print(what, count, value)
 
 
 if __name__ == "__main__":
-    main()
+    entry.run(main)

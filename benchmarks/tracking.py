@@ -1,4 +1,4 @@
-"""What the mirror costs: `python -m benchmarks.tracking`; add `sync` for the second half.
+"""What the mirror costs: `python -m benchmarks.tracking`; add `sync` for the second half alone.
 
 A real MLflow server on loopback, behind a proxy that adds 0 or 200 ms to each request. Both stand
 for another machine, so they get a processor core to themselves, the last one; training and the
@@ -22,6 +22,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks import entry
+from lab.base.script import run_script
 from lab.tracking import recording as tracking
 from lab.tracking.destination import quiet_mlflow
 from lab.tracking.store import Store
@@ -82,7 +84,7 @@ def script(folder: Path, uri: str, *arguments: str) -> list[str]:
         cwd=folder,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return (done.stderr + done.stdout).strip().splitlines()
@@ -165,8 +167,8 @@ def fill(store: Store, key: int) -> None:
     store.end(key, "FINISHED", 9_000)
 
 
-def main() -> None:
-    """Both measures."""
+def main(part: str | None) -> None:
+    """Both measures, or the second alone."""
     os.environ |= {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
     os.environ.update(quiet_mlflow())
     with contextlib.ExitStack() as stack:
@@ -181,7 +183,7 @@ def main() -> None:
         url = another_machine.submit(stack.enter_context, server).result()
         proxy = another_machine.submit(stack.enter_context, Proxy(url)).result()
         keep_to(False)
-        if "sync" not in sys.argv:
+        if part != "sync":
             time_added(here, proxy)
         rate_of_sync(here, proxy)
 
@@ -193,4 +195,7 @@ def keep_to(last_core: bool) -> None:
 
 
 if __name__ == "__main__":
-    train() if sys.argv[1:] == ["train"] else main()
+    options = entry.parser()
+    options.add_argument("part", nargs="?", choices=["sync", "train"], help="train: for itself")
+    part = options.parse_args().part
+    run_script(train if part == "train" else lambda: main(part))

@@ -1,4 +1,4 @@
-"""How fast training is, beside what a user would pick instead: `make bench`.
+"""How fast training is, beside what a user would pick instead: `python -m benchmarks.training`.
 
 The network is 784-128-10, Adam, batches of 128. How it is measured: benchmarks/race.py.
 """

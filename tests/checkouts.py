@@ -32,13 +32,15 @@ class Checkout:
         broken = folder.parent / f"{folder.name}-broken"
         for module in ("torch", "torchvision"):
             (broken / module).mkdir(parents=True)
-            (broken / module / "__init__.py").write_text('raise ImportError("not here")')
+            (broken / module / "__init__.py").write_text(
+                'raise ImportError("not here")', encoding="utf-8"
+            )
         (broken / "bin").mkdir()
         self.bin = broken / "bin"
         self.environment = {**os.environ, "PYTHONPATH": str(broken), "PATH": str(self.bin)}
 
     def write_params(self, text: str) -> None:
-        (self.folder / "params.yaml").write_text(text)
+        (self.folder / "params.yaml").write_text(text, encoding="utf-8")
 
     def start(
         self, before: Callable[[], None] | None = None

@@ -24,13 +24,17 @@ class Clones:
     def run(folder: Path, *arguments: str) -> str:
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
         return subprocess.run(
-            ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+            ["git", *identity, *arguments],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            encoding="utf-8",
         ).stdout.strip()
 
     def commit(self, message: str, files: dict[str, str]) -> str:
         for name, content in files.items():
             (self.work / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.work / name).write_text(content)
+            (self.work / name).write_text(content, encoding="utf-8")
         self.run(self.work, "add", "-A")
         self.run(self.work, "commit", "-qm", message, "--allow-empty")
         return self.head()

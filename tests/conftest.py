@@ -106,7 +106,9 @@ def pytest_configure() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     command = ["git", "rev-parse", "--local-env-vars"]
-    for name in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split():
+    for name in subprocess.run(
+        command, capture_output=True, encoding="utf-8", check=True
+    ).stdout.split():
         os.environ.pop(name, None)
 
 

@@ -53,6 +53,7 @@ from lab.evidence.changes import change_entry, value_changes
 from lab.evidence.snapshots import WorkingTree, model_params, pins
 from lab.evidence.staleness import stage_changes, staleness
 from lab.results import predictions, probabilities, scores, weights
+from lab.results.cost import COSTS
 from lab.results.schema import ACCURACY
 from lab.results.storage import CURVES, MODEL_RESULTS, TRAINED
 from lab.training.outcome import Epoch, Evaluation, Trained
@@ -468,13 +469,11 @@ def read_probabilities() -> None:
 
 def make_results(chance: Chance) -> None:
     run = f"{MODEL_RESULTS}/{MODEL}.json"
-    name = chance.choice([run, run, run, str(DESCRIPTION), f"{CURVES}/{MODEL}.csv", COST])
+    cost = next(name for name in VALID if name.startswith(COSTS.as_posix()))
+    name = chance.choice([run, run, run, str(DESCRIPTION), f"{CURVES}/{MODEL}.csv", cost])
     Path("dvc.lock").write_bytes(b"")  # takes long to read
     corrupt = corrupted if name.endswith(".csv") else json_corrupted
     Path(name).write_bytes(corrupt(chance, VALID[name]))
-
-
-COST = f"report/costs/{MODEL}.json"
 
 
 def read_results() -> None:
@@ -586,13 +585,13 @@ def make_valid() -> None:
     digest = sha256(Path(f"{MODEL_RESULTS}/{MODEL}.json").read_bytes())
     cost = {"wall_seconds": 1.0, "cpu_seconds": 1.0, "image_steps_per_second": 9.0,
             "peak_memory_bytes": 9, "results_sha256": digest}  # fmt: skip
-    Path(COST).parent.mkdir(parents=True)
-    Path(COST).write_text(json.dumps(cost))
+    COSTS.mkdir(parents=True)
+    (COSTS / f"{digest}.json").write_text(json.dumps(cost), encoding="utf-8")
     subprocess.run(["git", "init", "-q"], check=True)
     Path(".dvc").mkdir()
     for name in ("dvc.yaml", "requirements.txt", ".dvc/config"):
         Path(name).write_bytes((ROOT / name).read_bytes())
-    Path("params.yaml").write_text(SMALL)
+    Path("params.yaml").write_text(SMALL, encoding="utf-8")
     Path("dvc.lock").write_bytes(lock())
     with zipfile.ZipFile("report.zip", "w") as archive:
         archive.writestr("report.json", json.dumps(evidence(model(MODEL, side(), side()))))

@@ -26,7 +26,9 @@ def page() -> str:
 
 def packages() -> Iterator[str]:
     """The packages, lowest layer first, as import-linter's contract has them."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "importlinter"
+    ]
     layers = next(one["layers"] for one in settings["contracts"] if one["type"] == "layers")
     for layer in reversed(layers):
         yield from layer.split(" | ")
@@ -52,7 +54,7 @@ def modules(package: str) -> list[str]:
 
 def first_line(package: str, module: str) -> str:
     """The first line of a module's docstring."""
-    tree = ast.parse((ROOT / "lab" / package / f"{module}.py").read_text())
+    tree = ast.parse((ROOT / "lab" / package / f"{module}.py").read_text(encoding="utf-8"))
     return (ast.get_docstring(tree) or "").partition("\n")[0].replace("|", r"\|")
 
 

@@ -69,7 +69,7 @@ def run(folder: Path, *command: str) -> str:
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **author, "PATH": path}, text=True,
+        command, cwd=folder, env={**os.environ, **author, "PATH": path}, encoding="utf-8",
         capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

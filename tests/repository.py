@@ -78,12 +78,12 @@ class Repository:
 
     def edit(self, old: str, new: str, path: str = "params.yaml") -> None:
         file = self.folder / path
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
         assert old in text
-        file.write_text(text.replace(old, new, 1))
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def json(self, path: str) -> dict:
-        return json.loads((self.folder / path).read_text())
+        return json.loads((self.folder / path).read_text(encoding="utf-8"))
 
     def tracked(self) -> dict[str, bytes]:
         """The result files git tracks."""

@@ -105,8 +105,8 @@ class Project:
     def start(self, *command: str, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             command, cwd=self.folder, env={**self.environment, **environment},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            encoding="utf-8", start_new_session=True,
         )  # fmt: skip
 
     def run(self, *command: str, **environment: str) -> "Ended":
@@ -241,7 +241,7 @@ class Bench:
             create_store(self.empty_store)
 
     def _results(self, build: Project, name: str, params: str) -> Path:
-        (build.folder / "params.yaml").write_text(params)
+        (build.folder / "params.yaml").write_text(params, encoding="utf-8")
         if self.is_data_alone:
             build.must("python", "prepare.py")
         else:

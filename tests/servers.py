@@ -6,13 +6,14 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,17 @@ def held_port() -> Iterator[int]:
 
 @contextlib.contextmanager
 def mlflow_server(
-    folder: Path, *, python: str = sys.executable, store: str = "sqlite:///server.db", auth: bool
+    folder: Path,
+    *,
+    auth: bool,
+    python: str = sys.executable,
+    store: str = "sqlite:///server.db",
+    more: Sequence[str] = (),
 ) -> Iterator[str]:
     """A real MLflow server of the version that `python` has; yields its address."""
     command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--workers", "1", "--backend-store-uri", store, "--artifacts-destination", "./art"]
+    command += more
     environment = {
         **os.environ,
         "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
@@ -69,7 +76,9 @@ def mlflow_server(
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
     if auth:
-        (folder / "auth.ini").write_text(AUTH.format(user=USER, password=PASSWORD))
+        (folder / "auth.ini").write_text(
+            AUTH.format(user=USER, password=PASSWORD), encoding="utf-8"
+        )
         command += ["--app-name", "basic-auth"]
         environment["MLFLOW_AUTH_CONFIG_PATH"] = str(folder / "auth.ini")
         environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] = PASSWORD
@@ -91,7 +100,9 @@ def _await_health(port: int, process: "subprocess.Popen[str]", log: Path) -> Non
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
             return
         time.sleep(0.1)
-    raise RuntimeError(f"the MLflow server did not start: {log.read_text()[-2000:]}")
+    raise RuntimeError(
+        f"the MLflow server did not start: {log.read_text(encoding='utf-8')[-2000:]}"
+    )
 
 
 FAULTS = {
@@ -118,9 +129,14 @@ LATE = "late"  # no answer; done just before the next request for the same
 
 
 class Proxy:
-    """Forwards to a server, injects a fault into one request (from 1 on), counts them all."""
+    """Forwards to a server, injects a fault into one request (from 1 on), counts them all.
 
-    def __init__(self, target: str, delay: float = 0.0):
+    With `tls` it is asked by https; with `host` it gives the server another name than its own.
+    """
+
+    def __init__(
+        self, target: str, delay: float = 0.0, tls: ssl.SSLContext | None = None, host: str = ""
+    ):
         self.target = target.removeprefix("http://")
         self.delay = delay
         self.fault = ""
@@ -134,8 +150,13 @@ class Proxy:
         class Handler(_Handler):
             server_proxy = proxy
 
+        Handler.host = host
         self._server = _QuietServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls:  # each connection greets in a thread of its own
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self.url = f"http{'s' * bool(tls)}://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     def __enter__(self) -> "Proxy":
@@ -183,6 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_proxy: Proxy
     used = 0.0
+    host = ""
 
     def setup(self) -> None:
         super().setup()
@@ -239,6 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.upstream.close()
         self.used = time.monotonic()
         headers = {k: v for k, v in given.items() if k.lower() not in ("host", "connection")}
+        headers |= {"Host": self.host} if self.host else {}
         self.upstream.request(command, path, body, headers)
         response = self.upstream.getresponse()
         return response.status, response.read()

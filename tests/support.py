@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 600  # for what takes seconds: it ends what hangs, on the slo
 
 # The task of all tests but those of tests/task, and a params.yaml whose models train in a second.
 TINY = ROOT / "tests/tiny"
-SMALL = (TINY / "params.yaml").read_text()
+SMALL = (TINY / "params.yaml").read_text(encoding="utf-8")
 REPLACED = ("task/", "params.yaml")  # what a fork changes
 
 
@@ -35,7 +35,7 @@ def tracked_files() -> list[str]:
     """What git tracks of this repository, or would with `git add`."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT, capture_output=True, encoding="utf-8", check=True,
     ).stdout.splitlines()  # fmt: skip
     return [name for name in listed if (ROOT / name).exists()]
 
@@ -61,7 +61,7 @@ def lay_out_the_tiny_task(folder: Path) -> None:
 def run_in(folder: Path, environment: Mapping[str, str], *command: str, code: int = 0) -> str:
     """Runs a command that is to end with `code`; returns all that it printed."""
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True,
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8",
         timeout=PATIENCE_SECONDS, check=False,
     )  # fmt: skip
     output = done.stdout + done.stderr
@@ -82,7 +82,7 @@ def started(*command: str | Path, **how: Any) -> Iterator["subprocess.Popen[str]
     A test that fails would else leave processes that slow the next ones down, and pipes whose
     warning fails an innocent one.
     """
-    with subprocess.Popen(command, text=True, start_new_session=True, **how) as process:
+    with subprocess.Popen(command, encoding="utf-8", start_new_session=True, **how) as process:
         try:
             yield process
         finally:

@@ -53,14 +53,16 @@ def osv() -> Iterator[str]:
 
 def pins(name: str) -> dict[str, str]:
     """The version of each package of a compiled file, by its name and marker."""
-    found = re.findall(r"^([\w.-]+)==(\S+)(.*?) \\$", (ROOT / name).read_text(), re.MULTILINE)
+    found = re.findall(
+        r"^([\w.-]+)==(\S+)(.*?) \\$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE
+    )
     return {package + marker: version for package, version, marker in found}
 
 
 def audit(arguments: str) -> tuple[int, str]:
     command = ["make", "--no-print-directory", "audit", f"AUDIT={arguments}"]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -86,7 +88,10 @@ def test_the_benchmarks_are_run_with_the_projects_pins() -> None:
 
 @pytest.mark.parametrize("name", ["requirements.in", "benchmarks/requirements.in"])
 def test_each_requirement_has_a_lower_bound(name: str) -> None:
-    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    lines = [
+        line.split("#")[0].strip()
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+    ]
     assert [line for line in lines if line and not re.search("[=>]=[0-9]", line)] == []
 
 

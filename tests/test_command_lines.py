@@ -28,7 +28,7 @@ def run(
     script, *rest = arguments
     command = ["-m", script] if script.startswith("lab.") else [str(code / script)]
     return subprocess.run(
-        [sys.executable, *command, *rest], cwd=folder, capture_output=True, text=True,
+        [sys.executable, *command, *rest], cwd=folder, capture_output=True, encoding="utf-8",
         timeout=PATIENCE_SECONDS, errors="replace", check=False,
         env={**kept, "PYTHONPATH": str(code), **environment},
     )  # fmt: skip
@@ -36,13 +36,13 @@ def run(
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    (tmp_path / "params.yaml").write_text(SMALL)
+    (tmp_path / "params.yaml").write_text(SMALL, encoding="utf-8")
     for name, content in {
         "open.json": "[", "deep.json": "[" * 100_000, "number.json": '{"pull_request": 3}',
         "options.json": '{"pull_request": {"base": {"ref": "x", "sha": "--all"}}}',
         "good.json": json.dumps(evidence(model("m", side(), side()))),
     }.items():  # fmt: skip
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_text(content, encoding="utf-8")
     return tmp_path
 
 
@@ -116,7 +116,7 @@ def git(folder: Path, *arguments: str, code: int = 0) -> str:
         "protocol.file.allow=always",
     ]
     done = subprocess.run(
-        ["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=False
+        ["git", *who, *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == code, done.stderr
     return done.stdout.strip()
@@ -128,11 +128,11 @@ def history(tmp_path) -> Path:
     folder.mkdir()
     git(folder, "init", "-q", "-b", "main")
     for number in range(2):
-        (folder / "params.yaml").write_text(f"a: {number}\n")
+        (folder / "params.yaml").write_text(f"a: {number}\n", encoding="utf-8")
         git(folder, "add", "-A")
         git(folder, "commit", "-qm", str(number))
     git(folder, "checkout", "-qb", "branch", "HEAD~1")
-    (folder / "params.yaml").write_text("a: 2\n")
+    (folder / "params.yaml").write_text("a: 2\n", encoding="utf-8")
     git(folder, "commit", "-qam", "2")
     return folder
 
@@ -194,7 +194,7 @@ def with_submodule(folder: Path) -> Path:
 
 def odd_names(folder: Path) -> Path:
     for name in (b"\xff", b"a\tb", b"a\nb", b"-x", b'"', "ä".encode()):
-        (folder / os.fsdecode(name)).write_text("x")
+        (folder / os.fsdecode(name)).write_text("x", encoding="utf-8")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "names")
     return folder

@@ -21,7 +21,9 @@ TESTS = [name for name in tracked_files() if name.startswith("tests/") and name.
 )
 def test_only_tests_of_the_task_import_it(name: str) -> None:
     """Others would get what a fork has in its place."""
-    for node in ast.parse((ROOT / name).read_text()).body:  # inside functions it is the tiny one
+    for node in ast.parse(
+        (ROOT / name).read_text(encoding="utf-8")
+    ).body:  # inside functions it is the tiny one
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
@@ -50,7 +52,7 @@ def test_the_suite_passes_for_another_task(fork: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", *(f"tests/{part}" for part in QUICK)],
-        cwd=fork, env={**kept, "PATH": path}, capture_output=True, text=True,
+        cwd=fork, env={**kept, "PATH": path}, capture_output=True, encoding="utf-8",
         timeout=PATIENCE_SECONDS, check=False,
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ def outer(tmp_path):
 
     repository.mkdir()
     git("init", "--quiet", "--initial-branch=main")
-    (repository / "precious").write_text("work of a week\n")
+    (repository / "precious").write_text("work of a week\n", encoding="utf-8")
     git("add", "precious")
     git("commit", "--quiet", "--message=first")
     git("worktree", "add", "--quiet", "-b", "branch", str(linked))
@@ -42,7 +42,7 @@ def test_the_repository_they_are_run_from_is_not_touched(outer, where):
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *FILES],
-        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+        cwd=ROOT, capture_output=True, encoding="utf-8", timeout=PATIENCE_SECONDS, check=False,
         env={
             **os.environ, "GIT_DIR": str(place), "GIT_INDEX_FILE": str(place / "index"),
             "GIT_WORK_TREE": str(folder / where), "GIT_PREFIX": "",

@@ -48,7 +48,12 @@ def tried(script: Path, kind: str, part: int, count: int, folder: Path) -> None:
     """Makes and reads so many files of a kind in a process of its own."""
     command = [sys.executable, script, kind, str(part * count), str(count)]
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+        command,
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=DEADLINE_SECONDS,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3_000:]
     found = json.loads(done.stdout)
@@ -89,13 +94,13 @@ def test_yaml_that_only_builds_traps_is_refused(value, tmp_path):
     assert is_one_line(str(caught.value))
     assert len(str(caught.value)) < 500
 
-    (tmp_path / "params.yaml").write_text(text)
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(RevisionError, match=r"params\.yaml"):
         model_params(WorkingTree(tmp_path))
 
 
 def test_aliases_that_double_sixty_times_are_refused_in_a_baseline_too(tmp_path):
-    (tmp_path / "params.yaml").write_text(BOMB)
+    (tmp_path / "params.yaml").write_text(BOMB, encoding="utf-8")
 
     with pytest.raises(RevisionError, match="anchors"):
         read_yaml(WorkingTree(tmp_path), "params.yaml")
@@ -165,9 +170,9 @@ def test_predictions_of_other_results_are_refused(project, seeds, examples, labe
 @pytest.mark.parametrize("value", [-0.5, 1e300])
 def test_scores_that_cannot_be_are_refused(project, score, value):
     path = storage.MODEL_RESULTS / "relu_8.json"
-    tree = json.loads(path.read_text())
+    tree = json.loads(path.read_text(encoding="utf-8"))
     tree["test"][score]["per_seed"][1] = value
-    path.write_text(json.dumps(tree))
+    path.write_text(json.dumps(tree), encoding="utf-8")
 
     with pytest.raises(DataError, match=f"test: value error, {score} must be from 0 to"):
         storage.read(path)
@@ -192,7 +197,9 @@ OURS = [path for folder in ("", "lab/**/", "task/**/") for path in ROOT.glob(f"{
 
 def test_nothing_reads_what_could_be_code():
     assert ROOT / "lab/training/checkpoints.py" in OURS
-    for node in (node for path in OURS for node in ast.walk(ast.parse(path.read_text()))):
+    for node in (
+        node for path in OURS for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    ):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names]
             names.append(getattr(node, "module", None) or "")

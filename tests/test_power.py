@@ -33,7 +33,7 @@ def test_two_seeds_have_no_spread(repository):
     for of_model in (*found["validation"].values(), *found["test"].values()):
         for spread in of_model.values():
             spread["per_seed"] = spread["per_seed"][:2]
-    (repository.folder / "metrics/scores.json").write_text(json.dumps(found))
+    (repository.folder / "metrics/scores.json").write_text(json.dumps(found), encoding="utf-8")
 
     said = repository.run("python", "power.py", code=2)
 

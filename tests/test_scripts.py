@@ -12,7 +12,7 @@ BEGIN = 'if __name__ == "__main__":\n    begin()'
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_begins_before_it_imports_anything_else(name):
     """`begin` comes from a module that imports the standard library alone."""
-    docstring, first, second, *_ = ast.parse((ROOT / name).read_text()).body
+    docstring, first, second, *_ = ast.parse((ROOT / name).read_text(encoding="utf-8")).body
 
     assert isinstance(docstring, ast.Expr)
     assert ast.unparse(first) == "from lab.base.script import begin, run_script"
@@ -21,7 +21,7 @@ def test_a_script_begins_before_it_imports_anything_else(name):
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_runs_nothing_when_it_is_imported(name):
-    *_, last = ast.parse((ROOT / name).read_text()).body
+    *_, last = ast.parse((ROOT / name).read_text(encoding="utf-8")).body
 
     assert ast.unparse(last) == ast.unparse(
         ast.parse('if __name__ == "__main__":\n    run_script(main)')

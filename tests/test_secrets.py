@@ -92,7 +92,7 @@ class Run:
 def project(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     copy_of_the_code(folder, leave=("docs/", "tests/"))  # where such tokens are made up
-    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "params.yaml").write_text(PARAMS, encoding="utf-8")
     return folder
 
 

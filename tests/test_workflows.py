@@ -24,7 +24,7 @@ LOGGED = " 2>&1 | tee report/run.log"
 
 
 def loaded(name: str) -> dict:
-    return YAML(typ="safe").load(WORKFLOWS[name].read_text())
+    return YAML(typ="safe").load(WORKFLOWS[name].read_text(encoding="utf-8"))
 
 
 def triggers(name: str) -> dict:
@@ -94,7 +94,9 @@ def test_a_step_is_one_command_of_make_or_a_pinned_action(name, job, step):
         assert found[1] in make_targets()
     else:
         line = next(
-            line for line in WORKFLOWS[name].read_text().splitlines() if step["uses"] in line
+            line
+            for line in WORKFLOWS[name].read_text(encoding="utf-8").splitlines()
+            if step["uses"] in line
         )
         assert re.search(r"uses: [\w/-]+@[0-9a-f]{40} # v\d", line)
     if "checkout" in step.get("uses", ""):
@@ -128,7 +130,9 @@ def test_secrets_are_asked_for_by_the_steps_that_fetch_and_send_alone():
 def test_nothing_keeps_a_commit_from_its_run():
     """`[skip ci]` in a commit survives a squash, and silences the default branch after it."""
     for path in [*ROOT.glob("lab/**/*.py"), *ROOT.glob("*.py"), *WORKFLOWS.values()]:
-        assert not re.search(r"\[(skip ci|ci skip|no ci|skip actions)\]", path.read_text()), path
+        assert not re.search(
+            r"\[(skip ci|ci skip|no ci|skip actions)\]", path.read_text(encoding="utf-8")
+        ), path
 
 
 # --- which jobs run, where, and beside what ------------------------------------------------------
@@ -354,7 +358,9 @@ def test_the_trusted_side_and_a_rebuild_from_nothing_use_no_cache(name):
 
 def test_a_cache_of_results_is_of_all_the_code_that_makes_them():
     """Another key would save no cache after a change of that code."""
-    pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    pipeline = (
+        YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    )
     made_or_read = {dep for stage in pipeline for dep in stage.get("do", stage)["deps"]}
     code = {dep for dep in made_or_read if dep.split("/")[0] not in ("data", "metrics", "models")}
     keys = [
@@ -373,7 +379,9 @@ def test_a_cache_of_results_is_of_all_the_code_that_makes_them():
 def test_every_action_has_one_version():
     found: dict[str, set[str]] = {}
     for path in WORKFLOWS.values():
-        for action, version in re.findall(r"uses: ([\w-]+/[\w-]+)\S*@(.*)", path.read_text()):
+        for action, version in re.findall(
+            r"uses: ([\w-]+/[\w-]+)\S*@(.*)", path.read_text(encoding="utf-8")
+        ):
             found.setdefault(action, set()).add(version)
 
     assert all(len(versions) == 1 for versions in found.values()), found
@@ -381,7 +389,7 @@ def test_every_action_has_one_version():
 
 def test_rendering_needs_only_the_packages_that_are_installed_for_it():
     """`make setup TORCH=none` installs these and what they depend on."""
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     named = set(re.search(r"^RENDERING := (.*)$", makefile, re.MULTILINE)[1].split("|"))
     script = (
         "import sys, importlib.metadata as m; import pull_request, lab.report.pictures;"
@@ -392,10 +400,10 @@ def test_rendering_needs_only_the_packages_that_are_installed_for_it():
     kept = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
     loaded_packages = subprocess.run(
         [sys.executable, "-c", script],
-        cwd=ROOT, env=kept, capture_output=True, text=True, check=True,
+        cwd=ROOT, env=kept, capture_output=True, encoding="utf-8", check=True,
     ).stdout  # fmt: skip
     packages = {re.sub("[._]", "-", name.lower()) for name in loaded_packages.split()}
-    compiled = (ROOT / "requirements.txt").read_text()
+    compiled = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     wanted = set(named)
     for _ in range(5):  # what those depend on, by the comments of the compiled file
         for package, comment in re.findall(
@@ -423,7 +431,7 @@ class Folder:
     def run(self, *command: str, **more: str) -> str:
         done = subprocess.run(
             command, cwd=self.path, env={**self.environment, **more}, capture_output=True,
-            text=True, timeout=PATIENCE_SECONDS, check=False,
+            encoding="utf-8", timeout=PATIENCE_SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -468,7 +476,7 @@ class Folder:
             shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"])
             done = subprocess.run(
                 shell, cwd=self.path, env={**self.environment, **values, **token},
-                capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+                capture_output=True, encoding="utf-8", timeout=PATIENCE_SECONDS, check=False,
             )  # fmt: skip
             printed += done.stdout + done.stderr
             results.append("failure" if done.returncode else "success")
@@ -501,7 +509,7 @@ def repository_of(folder: Path, params: str, store: Path) -> Folder:
     }  # fmt: skip
     copy_of_the_code(folder)
     shutil.copy(store, folder / "mlflow.db")
-    (folder / "params.yaml").write_text(params)
+    (folder / "params.yaml").write_text(params, encoding="utf-8")
     made = Folder(folder, environment)
     made.run("git", "init", "-q", "-b", "trunk")
     made.set_up()
@@ -515,7 +523,12 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
     fork = upstream.clone(tmp_path / "fork")
     fork.run("git", "switch", "-qc", BRANCH)
     params = fork.path / "params.yaml"
-    params.write_text(params.read_text().replace("learning_rate: 0.01", "learning_rate: 0.0001", 1))
+    params.write_text(
+        params.read_text(encoding="utf-8").replace(
+            "learning_rate: 0.01", "learning_rate: 0.0001", 1
+        ),
+        encoding="utf-8",
+    )
     sha = fork.commit("A lower learning rate")
     upstream.run("git", "fetch", "-q", str(fork.path), f"{sha}:refs/pull/7/head")
 
@@ -534,10 +547,12 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
     printed = runner.job("cml", "train", **files(tmp_path / "untrusted", event))
 
     assert re.findall(r"Running stage '(.+)':", printed) == ["train@relu_8", "compare"]
-    summary = (tmp_path / "untrusted" / "STEP_SUMMARY").read_text()
+    summary = (tmp_path / "untrusted" / "STEP_SUMMARY").read_text(encoding="utf-8")
     assert "✕ **Stale in git**" in summary  # the fork did not commit its results
     assert "regressed: `relu_8`" in summary
-    assert (tmp_path / "untrusted" / "OUTPUT").read_text() == "stale=true\noffer=false\n"
+    assert (tmp_path / "untrusted" / "OUTPUT").read_text(
+        encoding="utf-8"
+    ) == "stale=true\noffer=false\n"
 
     # report.yaml, in a fresh clone of the default branch
     trusted = upstream.clone(tmp_path / "trusted")
@@ -549,7 +564,7 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
         values |= {"GITHUB_API_URL": github.url, "GITHUB_REPOSITORY": "owner/lab"}
         values |= {"GITHUB_SERVER_URL": "https://github.com"}
         trusted.job("report", "page", **values)
-        assert (tmp_path / "page" / "OUTPUT").read_text() == "is_ready=true\n"
+        assert (tmp_path / "page" / "OUTPUT").read_text(encoding="utf-8") == "is_ready=true\n"
         printed = trusted.job("report", "post", **values, PATH=path)
         drawn = github.files("report-pictures")
 
@@ -570,7 +585,7 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
 def files(folder: Path, event) -> dict[str, str]:
     """The variables by which a runner and its steps speak to each other."""
     folder.mkdir()
-    (folder / "event.json").write_text(json.dumps(event))
+    (folder / "event.json").write_text(json.dumps(event), encoding="utf-8")
     names = {"OUTPUT": "OUTPUT", "STEP_SUMMARY": "STEP_SUMMARY", "EVENT_PATH": "event.json"}
     paths = {f"GITHUB_{variable}": str(folder / name) for variable, name in names.items()}
     return {**paths, "GITHUB_RUN_ID": "30"}
@@ -583,11 +598,13 @@ def recording(folder: Path):
     programs.mkdir()
     log = folder / "cml.log"
     program = programs / "cml"
-    program.write_text(RECORDER.format(python=sys.executable, log=str(log), code=0))
+    program.write_text(
+        RECORDER.format(python=sys.executable, log=str(log), code=0), encoding="utf-8"
+    )
     program.chmod(0o755)
     yield (
         os.pathsep.join([str(programs), os.environ["PATH"]]),
-        lambda: [json.loads(line) for line in io.StringIO(log.read_text())],
+        lambda: [json.loads(line) for line in io.StringIO(log.read_text(encoding="utf-8"))],
     )
 
 
@@ -603,7 +620,7 @@ def test_a_slip_in_params_is_handed_over_in_one_line(upstream, tmp_path, old, ne
     runner = upstream.clone(tmp_path / "runner")
     runner.set_up()
     params = runner.path / "params.yaml"
-    params.write_text(params.read_text().replace(old, new, 1))
+    params.write_text(params.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     sha = runner.commit("A slip")
     base = upstream.run("git", "rev-parse", "trunk").strip()
     event = {"pull_request": {"number": 7, "base": {"ref": "trunk", "sha": base}}}
@@ -611,10 +628,10 @@ def test_a_slip_in_params_is_handed_over_in_one_line(upstream, tmp_path, old, ne
 
     runner.job("cml", "train", fails=True, **files(tmp_path / "job", event))
 
-    given = json.loads((runner.path / "report" / "failure.json").read_text())
+    given = json.loads((runner.path / "report" / "failure.json").read_text(encoding="utf-8"))
     assert (given["commit"], given["baseline"], given["stage"]) == (sha, base, stage)
     assert [line for line in given["lines"] if line.endswith(advice)]
-    assert advice in (tmp_path / "job" / "STEP_SUMMARY").read_text()
+    assert advice in (tmp_path / "job" / "STEP_SUMMARY").read_text(encoding="utf-8")
     assert not (runner.path / "report" / "report.json").exists()
 
 
@@ -622,11 +639,11 @@ def test_a_slip_in_params_is_handed_over_in_one_line(upstream, tmp_path, old, ne
 def test_a_set_up_that_fails_is_handed_over_too(upstream, tmp_path):
     """Before any package is there: what says so runs with the machine's own Python."""
     runner = upstream.clone(tmp_path / "runner")
-    (runner.path / "requirements.txt").write_text("uv==0.0.0 --hash=sha256:0\n")
+    (runner.path / "requirements.txt").write_text("uv==0.0.0 --hash=sha256:0\n", encoding="utf-8")
     runner.commit("A version that there never was")
 
     runner.job("cml", "train", fails=True, **files(tmp_path / "job", {}), PIP_NO_INDEX="1")
 
-    given = json.loads((runner.path / "report" / "failure.json").read_text())
+    given = json.loads((runner.path / "report" / "failure.json").read_text(encoding="utf-8"))
     assert given["baseline"] == upstream.run("git", "rev-parse", "trunk").strip()
     assert any("uv==0.0.0" in line for line in given["lines"])

@@ -133,6 +133,6 @@ def write_layers(folder: Path) -> NDArray[np.uint8]:
     inputs = images(64, 4)
     described = prepared(inputs, "row", classes=10, scaling=BYTES).description.model_dump()
     description = {**described, "form": "layers", "layers": layers}
-    (folder / "model.json").write_text(json.dumps(description))
+    (folder / "model.json").write_text(json.dumps(description), encoding="utf-8")
     np.save(folder / "example.npy", inputs[:1])
     return inputs

@@ -44,10 +44,23 @@ def branches_of_origin(root: Path) -> list[str]:
 def exists(root: Path, branch: str) -> bool:
     """Whether there is a commit of this name; one that begins with - is none."""
     try:
-        git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{branch}^{{commit}}")
+        commit_named(root, branch)
     except GitError:
         return False
     return True
+
+
+def commit_named(root: Path, name: str) -> str:
+    """The hash of the commit that git knows by a name.
+
+    Raises:
+        GitError: there is none, or what it names is no commit.
+    """
+    ask = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    found = git(root, *ask, name)  # alone, as whatever follows `:/text` belongs to the text
+    if found.startswith("^"):
+        raise GitError(f"{name}: all but a commit, which is no commit")
+    return git(root, *ask, f"{found}^{{commit}}")
 
 
 def short_name(branch: str) -> str:

@@ -1,16 +1,14 @@
-"""DVC: opened for what it knows, asked for its cache, configured, run, and repaired after a kill.
+"""DVC: opened for what it knows, asked for its cache, configured and run.
 
-Most of its Python interface is not promised to stay as it is. All calls into it stand here, in
-`lab.base.stages` and in `lab.base.remote`; they were tried with DVC 3.67.1, and their tests compare
-them with what DVC's commands say.
+Most of its Python interface is not promised to stay as it is. All calls into it stand in
+`lab.base`; they were tried with DVC 3.67.1, and their tests compare them with what DVC's commands
+say.
 """
 
 import contextlib
-import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,13 @@ from lab.base.errors import LabError, shortened
 from lab.base.script import run_script
 
 MD5 = re.compile(r"[0-9a-f]{32}")
-LOCK_FILE = Path(".dvc/tmp/rwlock")
+UNSAVED = "unsaved files"  # in what DVC says where it would delete some
+UNLOCKABLE = "Unable to acquire lock"  # as DVC puts it
+LOCKED = (
+    "wait for the other DVC to end; where none runs, on no machine that has this folder, one was "
+    "killed with core.hardlink_lock: remove .dvc/tmp/lock and .dvc/tmp/rwlock.lock"
+)
 INTERRUPT_SECONDS = 2.0  # that a DVC which was interrupted is given to end by itself
-WRITING_SECONDS = 0.5  # that a DVC which runs just now may take to write it
 
 
 class DVCError(LabError):
@@ -96,8 +98,9 @@ def share_cache(cache: Path, project: Path) -> None:
     DVC's configuration cannot hold every path (it writes ASCII only and takes % for a reference),
     so it names a link. Where no link can be made the project has a cache of its own.
     """
-    (project / ".dvc" / "config.local").write_text("[cache]\n    dir = cache\n")
-    with contextlib.suppress(OSError):  # on Windows not everybody may
+    (project / ".dvc" / "config.local").write_text("[cache]\n    dir = cache\n", encoding="ascii")
+    with contextlib.suppress(OSError):  # on Windows not everybody may; a disk may be read-only
+        cache.mkdir(parents=True, exist_ok=True)
         (project / ".dvc" / "cache").symlink_to(cache.resolve(), target_is_directory=True)
 
 
@@ -121,16 +124,35 @@ def forget(project: Path, stages: Sequence[str]) -> None:
 
 
 def run(*arguments: str) -> str:
-    """What a DVC command printed.
+    """What a DVC command printed. Never pass `--quiet`: it hides why a command fails.
 
     Raises:
-        DVCError: it failed; the message is its last line.
+        DVCError: it failed; the message is the line in which it says why.
     """
-    done = subprocess.run(_command(*arguments), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        _command(*arguments),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
-        raise DVCError(f"dvc {arguments[0]}: {shortened(lines[-1])}")
+        raise DVCError(f"dvc {arguments[0]}: {reason(done.stderr) or f'exit {done.returncode}'}")
     return done.stdout
+
+
+def reason(said: str) -> str:
+    """Why a DVC command failed, out of all that it printed to standard error, on one line.
+
+    What DVC's page about a lock that it cannot take leaves open is whose it is. Nobody can tell
+    with `core.hardlink_lock`: that lock is a file, and outlives a DVC that was killed.
+    """
+    lines = [line for line in said.strip().splitlines() if line.strip()]
+    errors = [number for number, line in enumerate(lines) if line.startswith("ERROR: ")]
+    found = lines[errors[-1] :] if errors else lines[-1:]
+    text = " ".join(found)
+    return f"{text.partition('. ')[0]}; {LOCKED}" if UNLOCKABLE in text else shortened(text)
 
 
 def follow(
@@ -144,7 +166,7 @@ def follow(
     last = ""
     with subprocess.Popen(
         _command(*arguments), cwd=root, env=environment, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, errors="replace",
+        stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
     ) as process:  # fmt: skip
         try:
             for line in process.stdout or ():
@@ -165,39 +187,15 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "dvc", *arguments]
 
 
-# --- locks ---------------------------------------------------------------------------------------
-
-
-def repair_lock(file: Path = LOCK_FILE) -> None:
-    """Removes what a DVC that was killed while it wrote its lock file left of it.
-
-    DVC writes the file in place, refuses to run with half of one, and never repairs it. One that
-    somebody is writing just now stays.
-    """
-    damaged = _damaged(file)
-    if damaged:
-        time.sleep(WRITING_SECONDS)
-        if _damaged(file) == damaged:
-            file.unlink(missing_ok=True)
-
-
-def _damaged(file: Path) -> tuple[int, bytes] | None:
-    """When it was written, and what, if it is no JSON."""
-    try:
-        content = file.read_bytes()
-        json.loads(content)
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        return file.stat().st_mtime_ns, content
-    return None
+# --- results ----------------------------------------------------------------------------------
 
 
 def restore(root: Path = Path()) -> None:
     """Lays out what the cache holds of the recorded results; what it lacks is left out.
 
-    Outputs that persist (raw data) are laid out only where nothing lies: a user may have put files
-    there that no run has recorded yet, and DVC would delete them. Stages whose results were made on
+    Where files lie that no cache has, as a user may have put them there, an output stays as it is:
+    nothing is deleted that no stage made. So do outputs that persist (raw data), for what no run
+    has recorded yet is the next run's input. Stages whose results were made on
     another machine are forgotten, for this one may have made them too.
 
     Raises:
@@ -207,11 +205,31 @@ def restore(root: Path = Path()) -> None:
         outputs = [out for out in repo.index.outs if out.use_cache]
         targets = [str(out) for out in outputs if not (out.persist and out.exists)]
     if targets:
-        run("checkout", "--quiet", "--force", "--allow-missing", *targets)
+        _check_out(targets)
     cache = Cache(root)
     with opened(root) as repo:
         lost = [stage.name for stage in repo.index.stages if _is_lost(cache, stage)]
     forget(root, lost)
+
+
+def _check_out(targets: Sequence[str]) -> None:
+    """Lays out outputs from the cache; those that DVC would lose files of stay, with a line.
+
+    Raises:
+        DVCError: another DVC is at work.
+    """
+    for wanted in (targets, *([target] for target in targets)):  # one by one where all fail
+        try:
+            run("checkout", "--allow-missing", *wanted)
+        except DVCError as error:
+            if UNLOCKABLE in str(error):
+                raise
+            if wanted is not targets:
+                why = "files lie there that no cache has" if UNSAVED in str(error) else error
+                print(f"{wanted[0]} stays as it is: {why}", flush=True)
+        else:
+            if wanted is targets:
+                return
 
 
 def _is_lost(cache: Cache, stage: Any) -> bool:
@@ -223,15 +241,14 @@ def _is_lost(cache: Cache, stage: Any) -> bool:
 
 
 def main() -> None:
-    """Repairs DVC's lock file, before `make repro`, or lays out results: `make restore`.
+    """Lays out results: `make restore`.
 
     Raises:
-        DVCError: another command is given.
+        DVCError: another command is given, or DVC fails.
     """
-    commands = {"repair": repair_lock, "restore": restore}
-    if len(sys.argv) != 2 or sys.argv[1] not in commands:
-        raise DVCError(f"usage: python -m lab.base.dvc {' | '.join(commands)}")
-    commands[sys.argv[1]]()
+    if sys.argv[1:] != ["restore"]:
+        raise DVCError("usage: python -m lab.base.dvc restore")
+    restore()
 
 
 if __name__ == "__main__":

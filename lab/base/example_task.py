@@ -13,17 +13,18 @@ from lab.base.script import run_script
 
 EXAMPLES = Path("examples")
 REPLACED = ("task", "params.yaml", "tests/task")
-RESULTS = ("dvc.lock", "metrics", "models")  # git and DVC's cache keep what is committed of them
+RESULTS = ("dvc.lock", "metrics")  # of the old task; `compare` clears what it left in models/
 
 
 def apply(root: Path, name: str) -> None:
     """Replaces the task of the clone at `root`, and removes the results of the old one.
 
     Files of the old task do not stay. What DVC knows of it goes too: it would find results of
-    models that are gone, and `compare` would read them.
+    models that are gone. Nothing goes that git has not, and nothing that git ignores.
 
     Raises:
-        LabError: there is no such example, or the old task is not in git as it stands.
+        LabError: there is no such example, or the old task and its results are not in git as they
+            stand.
     """
     known = names(root)
     if name not in known:
@@ -35,16 +36,19 @@ def apply(root: Path, name: str) -> None:
         entry[3:]
         for entry in git_entries(
             root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
-            "--", *REPLACED,
+            "--", *REPLACED, *RESULTS,
         )
     ]  # fmt: skip
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise LabError(
-            f"make example: {', '.join(REPLACED)} must be as committed, because they are replaced; "
+            f"make example: {', '.join((*REPLACED, *RESULTS))} must be as committed, because they "
+            "are replaced; "
             f"got changes of {shortened(changed[0], 100)}{more}; commit them, or `git stash -u`"
         )
-    for place in (*RESULTS, *REPLACED):
+    for file in git_entries(root, "ls-files", "-z", "--", *RESULTS):
+        (root / file).unlink()
+    for place in REPLACED:
         _remove(root / place)
     for place in REPLACED:
         _copy(root / EXAMPLES / name / place, root / place)

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.base.errors import DataError
+from lab.base.git import GitError, git, git_entries, is_in_git
 from lab.base.script import stop_if_interrupted
 
 if sys.platform != "win32":
@@ -154,13 +154,16 @@ def put_back(*paths: Path) -> None:
     """Brings back what git tracks of these files, where they are gone; other files stay.
 
     DVC removes a stage's outputs before it runs. A stage that fails shall leave the previous
-    results, not gaps.
+    results, not gaps. Where git cannot give them, that is said, and the stage runs all the same.
     """
-    missing = [str(path) for path in paths if not path.exists()]
-    if missing:
-        with contextlib.suppress(OSError):  # no git here
-            command = ["git", "checkout-index", "--quiet", "--", *missing]
-            subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+    missing = [path.as_posix() for path in paths if not path.exists()]
+    try:
+        if missing and (tracked := git_entries(Path(), "ls-files", "-z", "--", *missing)):
+            git(Path(), "checkout-index", "--quiet", "--", *tracked)
+    except GitError as error:
+        if is_in_git(Path()):
+            back = f"if this stage fails, `git checkout {missing[0]}` brings that file back"
+            print(f"{error}; {back}", file=sys.stderr, flush=True)
 
 
 def sha256(content: bytes | memoryview) -> str:

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.base.errors import LabError, shortened
@@ -17,8 +17,30 @@ SOMEBODY = {
 }
 
 
+# Whatever is configured: no program is asked for changes, no signature is printed, and line ends
+# that git would change are none of our concern.
+ALWAYS = (
+    "--no-optional-locks", "-c", "core.quotepath=off", "-c", "core.fsmonitor=false",
+    "-c", "log.showSignature=false", "-c", "core.safecrlf=false",
+)  # fmt: skip
+WITHOUT_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
+# git hands these to its hooks and aliases. They would lead it to another repository, index or paths
+# than those of the folder it is asked in; DVC knows none of them.
+ELSEWHERE = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_NAMESPACE",
+    "GIT_PREFIX", "GIT_INTERNAL_SUPER_PREFIX", "GIT_INDEX_FILE", "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_QUARANTINE_PATH", "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
+)  # fmt: skip
+
+
 class GitError(LabError):
     """git is missing, or refuses."""
+
+
+class NoRepositoryError(GitError):
+    """A folder is in no repository of git."""
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -42,13 +64,12 @@ def git_bytes(
     Raises:
         GitError: as for `git`, or it takes longer than `timeout` seconds.
     """
-    command = ["git", "--no-optional-locks", "-c", "core.quotepath=off", *arguments]
-    environment = {**os.environ, **(variables or {})}
+    environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
     try:
         done = subprocess.run(
-            command,
+            ["git", *ALWAYS, *arguments],
             cwd=root,
-            env=environment,
+            env={**environment, "LANGUAGE": "en", **(variables or {})},  # for `_refusal` to read
             input=given,
             capture_output=True,
             timeout=timeout,
@@ -57,11 +78,47 @@ def git_bytes(
     except FileNotFoundError:
         raise GitError("git is not installed; install it, then run again") from None
     except subprocess.TimeoutExpired:
-        raise GitError(f"git {arguments[0]}: no end after {timeout:.0f} s") from None
+        raise GitError(f"git {_name(arguments)}: no end after {timeout:.0f} s") from None
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise GitError(f"git {arguments[0]}: {shortened(lines[-1])}")
+        raise _refusal(root, _name(arguments), done.stderr.decode(errors="replace"))
     return done.stdout
+
+
+def _name(arguments: Sequence[str]) -> str:
+    """The command of git that comes after its own options."""
+    options = iter(arguments)
+    for option in options:
+        if option == "-c":
+            next(options)
+        elif not option.startswith("-"):
+            return option
+    return ""
+
+
+def _refusal(root: Path, command: str, said: str) -> GitError:
+    """What git said of a failure, by its last line that says it; hints and hooks come after it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["no reason given"]
+    for line in lines:
+        if line.startswith("git config ") and "safe.directory" in line:
+            return GitError(
+                f"git {command}: the folder belongs to another user, whom git does not trust; "
+                f"if you do, run `{line}`"
+            )
+    reasons = [line for line in lines if line.startswith(("fatal: ", "error: "))] or lines
+    reason = f"git {command}: {shortened(reasons[-1])}"
+    if not any(line.startswith("fatal: not a git repository") for line in lines):
+        return GitError(reason)
+    if not is_in_git(root):
+        return NoRepositoryError(reason)
+    return GitError(
+        f"{reason}; its .git is damaged, or a folder was moved: see `git worktree repair`"
+    )
+
+
+def is_in_git(folder: Path) -> bool:
+    """Whether a folder is meant to be in a repository, though git may be missing or refuse it."""
+    here = folder.absolute()
+    return any((each / ".git").exists() for each in (here, *here.parents))
 
 
 def git_entries(root: Path, *arguments: str) -> list[str]:
@@ -90,10 +147,10 @@ def commit_of_working_tree(root: Path) -> str:
             done = git_bytes(root, *arguments, given=given.encode(), variables=variables)
             return done.decode().strip()
 
-        write("add", "--update", ":/")
+        write(*WITHOUT_HOOKS, "add", "--update", ":/")
         if new:
             from_input = ("--pathspec-from-file=-", "--pathspec-file-nul")
-            write("--literal-pathspecs", "add", *from_input, given="\0".join(new))
+            write(*WITHOUT_HOOKS, "--literal-pathspecs", "add", *from_input, given="\0".join(new))
         tree = write("write-tree")
         return write("commit-tree", tree, "-p", "HEAD", "-m", "What lies in the working tree")
 

@@ -3,14 +3,15 @@
 import contextlib
 import os
 import platform
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from lab.base.change import answer, change_tags
+
 
 def environment_tags(device: str = "cpu") -> dict[str, str]:
-    """Where a run was made: commit, versions, processor. No user name, no host name, no path."""
+    """Where a run was made: commit, branch, versions, processor. No user, no host, no path."""
     tags = {
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": Path(sys.argv[0]).name,
@@ -20,31 +21,18 @@ def environment_tags(device: str = "cpu") -> dict[str, str]:
         "cpu": _processor(),
         "cpu_count": str(os.cpu_count()),
     }
-    commit = _git("rev-parse", "HEAD")
-    if commit:
+    tags |= change_tags()
+    if "git_commit" in tags:
         # The pipeline rewrites these while it runs; they do not make the code another one.
-        changed = _git("status", "--porcelain", "-uno", "--", ".", ":!metrics", ":!dvc.lock")
-        tags |= {
-            "mlflow.source.git.commit": commit,
-            "git_commit": commit[:12],
-            "git_dirty": str(bool(changed)).lower(),
-        }
+        changed = answer("status", "--porcelain", "-uno", "--", ".", ":!metrics", ":!dvc.lock")
+        tags["git_dirty"] = str(bool(changed)).lower()
     return tags
-
-
-def _git(*arguments: str) -> str:
-    try:
-        return subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
 
 
 def _processor() -> str:
     """The processor's trade name, which `platform` does not know on Linux."""
     with contextlib.suppress(OSError, IndexError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         names = [line.split(":", 1)[1] for line in lines if line.startswith("model name")]
         return names[0].strip()
     return platform.processor() or platform.machine()

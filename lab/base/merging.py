@@ -57,7 +57,7 @@ def merge(root: Path, named: str, reproduce: Callable[[], bool]) -> None:
     _resolve_results(root)
     if left := _conflicts(root):
         raise LabError(f"conflicts in {_listed(left)}: resolve them, {GO_ON}")
-    if changed := git_entries(root, "diff", "--name-only", "-z"):
+    if changed := git_entries(root, "diff", "--name-only", "-z", "--", "."):
         raise LabError(f"not added to the merge: {_listed(changed)}: {GO_ON}")
     remote.transfer("pull")
     dvc.restore(root)
@@ -71,7 +71,7 @@ def merge(root: Path, named: str, reproduce: Callable[[], bool]) -> None:
 
 def _begun(root: Path, named: str) -> bool:
     """Starts the merge; False where git needs none."""
-    if changed := git_entries(root, "diff", "--name-only", "-z", "HEAD"):
+    if changed := git_entries(root, "diff", "--name-only", "-z", "HEAD", "--", "."):
         raise LabError(f"uncommitted changes in {_listed(changed)}; commit or stash them first")
     branch = _branch(root, named)
     before = git(root, "rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""`params.yaml` as a typed, frozen, strict tree; its only reader.
+"""`params.yaml` as a typed, frozen, strict tree, which is how stages and scripts read it.
 
 A data set and a network may have keys of their own, beside those that are defined here. They are
 checked against the signatures in `task/` by who uses them: `lab.data.datasets` and

@@ -1,9 +1,10 @@
 """How a root script starts and ends: one line and an exit code for all that is not a bug.
 
-A script calls `begin` before it imports anything that takes seconds, and `run_script` last. Nothing
-else in `lab` touches signals, hooks or the process, so importing it changes nothing.
+A script calls `begin` before it imports anything that takes seconds, and `run_script` last.
+Importing a module of `lab` touches neither signals nor hooks; what does is called.
 """
 
+import contextlib
 import errno
 import importlib.util
 import io
@@ -22,6 +23,7 @@ EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 PARENT_SECONDS = 0.2  # between two looks at whether DVC still runs
 INTERRUPT_SECONDS = 5.0  # that an interrupted script is given to end by itself
+STAGE_LOCK = ".dvc/tmp/stage"  # locked by the operating system while a stage runs
 INTERRUPTED = "interrupted; nothing half-written was left behind"
 _TORCHS_OUT_OF_MEMORY = ("allocate memory", "out of memory")
 OUT_OF_MEMORY = "out of memory: lower train.seeds_per_stack or train.batch_size"
@@ -49,10 +51,18 @@ _MACHINE_ERRNOS = {
 }
 
 _is_interrupted = False
+_stage_lock: io.TextIOWrapper | None = None  # open as long as the process lives
 
 
 def begin() -> None:
-    """Lets Ctrl-C be one line from here on, and checks that the packages are installed."""
+    """Lets Ctrl-C be one line from here on, and checks that the packages are installed.
+
+    Where the locale knows ASCII alone, and Python was told to heed it, the script starts again in
+    Python's UTF-8 mode: libraries could not write down a project's path.
+    """
+    if sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
     _on_interrupt(_leave_at_once)
     if importlib.util.find_spec("pydantic") is None:
         _leave(NOT_INSTALLED, EXIT_MISUSE)
@@ -66,6 +76,7 @@ def run_script(main: Callable[[], None]) -> None:
     _on_interrupt(_interrupt)
     sys.unraisablehook = _report_unless_interrupt
     if "DVC_STAGE" in os.environ and sys.platform != "win32":
+        _show_that_a_stage_runs(os.environ.get("DVC_ROOT", "."))
         threading.Thread(target=_end_with_dvc, daemon=True).start()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a report's signs are not in every encoding
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -133,6 +144,16 @@ def _report_unless_interrupt(lost: "sys.UnraisableHookArgs") -> None:
     """Of an interrupt in a finalizer Python would print a traceback and go on."""
     if not issubclass(lost.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
+
+
+def _show_that_a_stage_runs(root: str) -> None:
+    """Takes a lock that dies with the process, so that DVC's own is not taken for left over."""
+    import fcntl
+
+    global _stage_lock
+    with contextlib.suppress(OSError):  # some network file systems know no locks
+        _stage_lock = open(os.path.join(root, STAGE_LOCK), "a", encoding="utf-8")  # noqa: PTH118, PTH123, SIM115
+        fcntl.flock(_stage_lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _end_with_dvc() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lab.base.conflicts import ConflictError, require_none_in
 from lab.base.dvc import DVCError, opened
 from lab.base.errors import shortened
 
@@ -41,7 +42,9 @@ class Param:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of `dvc.yaml` with its templates filled in, and what is known of its last run.
+    """A stage of a `dvc.yaml` with its templates filled in, and what is known of its last run.
+
+    Or an import that is not frozen: its command is empty, its dependency is where it comes from.
 
     Paths are relative to the project, with slashes. Of a frozen stage DVC asks neither
     dependencies nor params, and no other stage runs on its behalf.
@@ -64,11 +67,10 @@ def read_stages(root: Path, commit: str | None = None) -> dict[str, Stage]:
         DVCError: DVC cannot read the pipeline there.
     """
     from dvc.repo.reproduce import get_active_graph
-    from dvc.stage import PipelineStage
 
     with opened(root, commit) as repo:
         with _reading(repo):
-            found = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+            found = [stage for stage in repo.index.stages if _may_run(stage)]
             graph = get_active_graph(repo.index.graph)
             last = _last_commands(repo, found)
         names = {stage: _name(repo, stage) for stage in found}
@@ -79,6 +81,16 @@ def read_stages(root: Path, commit: str | None = None) -> dict[str, Stage]:
             )
             for stage, name in names.items()
         }  # fmt: skip
+
+
+def _may_run(stage: Any) -> bool:
+    """Whether it is of a dvc.yaml, or an import (a .dvc file) that DVC is to fetch anew by itself.
+
+    What else a .dvc file names is just data: whoever reads it knows when it changed.
+    """
+    from dvc.stage import PipelineStage
+
+    return isinstance(stage, PipelineStage) or bool(stage.deps and not stage.frozen)
 
 
 def hash_at(root: Path, commit: str, path: str) -> str | None:
@@ -93,18 +105,38 @@ def _reading(repo: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        _require_no_conflict(repo)
         reason = shortened(str(error).replace(f"{repo.root_dir}/", "") or type(error).__name__)
         raise DVCError(f"DVC cannot read the pipeline: {reason}; `dvc status` says more") from None
+
+
+def _require_no_conflict(repo: Any) -> None:
+    """Says what git left in the files, of the working tree or of a commit, that DVC could not read.
+
+    Raises:
+        DVCError: it left something.
+    """
+    from dvc.fs import LocalFileSystem
+
+    of_commit = "" if isinstance(repo.fs, LocalFileSystem) else " of the commit"
+    for name in ("dvc.yaml", "dvc.lock", PARAMS_FILE):
+        path = repo.fs.join(repo.root_dir, name)
+        content = repo.fs.read_bytes(path) if repo.fs.isfile(path) else b""
+        try:
+            require_none_in(content, f"{name}{of_commit}", Path(repo.root_dir))
+        except ConflictError as error:
+            raise DVCError(str(error)) from None
 
 
 def _last_commands(repo: Any, found: Sequence[Any]) -> dict[Any, str]:
     """The command of each stage's last run, which DVC compares but does not keep."""
     from dvc.dvcfile import Lockfile
 
-    files = {stage.path for stage in found}
+    pipelines = [stage for stage in found if stage.path.endswith("dvc.yaml")]
+    files = {stage.path for stage in pipelines}
     locks = {path: Lockfile(repo, f"{os.path.splitext(path)[0]}.lock").load() for path in files}  # noqa: PTH122
-    last = {}
-    for stage in found:
+    last = {stage: "" for stage in found if stage not in pipelines}
+    for stage in pipelines:
         entry = (locks[stage.path].get("stages") or {}).get(stage.name)
         if entry:
             last[stage] = _one_text(entry.get("cmd", ""))
@@ -117,6 +149,8 @@ def _one_text(command: str | list[str]) -> str:
 
 def _name(repo: Any, stage: Any) -> str:
     file = repo.fs.relpath(stage.path, repo.root_dir)
+    if not file.endswith("dvc.yaml"):
+        return Path(file).as_posix()
     return stage.name if file == "dvc.yaml" else f"{Path(file).as_posix()}:{stage.name}"
 
 

@@ -7,6 +7,7 @@ from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.nodes import ScalarNode
 
+from lab.base.conflicts import require_none_in
 from lab.base.errors import ParamsError, shortened
 
 MAX_DEPTH = 50  # of lists and mappings in each other
@@ -42,6 +43,7 @@ def read_yaml(content: bytes, where: str, limit: int) -> Any:
 
     Raises:
         ParamsError: they are more than `limit`, not YAML, or YAML that only builds traps.
+        ConflictError: they are not YAML for what git left of a merge.
     """
     if len(content) > limit:
         raise ParamsError(
@@ -54,6 +56,7 @@ def read_yaml(content: bytes, where: str, limit: int) -> Any:
     except UnicodeDecodeError as error:
         raise ParamsError(f"{where}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except Exception as error:  # values that do not fit their tags raise nearly anything
+        require_none_in(content, where)
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error) or type(error).__name__

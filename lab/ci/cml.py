@@ -67,7 +67,7 @@ def _run(arguments: list[str], repository_url: str, token: str, markdown: str) -
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=TIMEOUT_SECONDS,
             )

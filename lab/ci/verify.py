@@ -12,12 +12,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lab.base.checkouts import checked_out
 from lab.base.errors import LabError
 from lab.base.git import git
 from lab.base.script import run_script
@@ -102,21 +102,14 @@ def rebuilt(root: Path, commit: str, *names: str) -> Iterator[Path]:
         LabError: a stage fails.
     """
     print(f"{commit[:12]}: rebuilding {', '.join(names) or 'everything'} from nothing", flush=True)
-    with tempfile.TemporaryDirectory(prefix="verify-", ignore_cleanup_errors=True) as folder:
-        worktree = Path(folder).resolve() / "worktree"
-        git(root, "worktree", "add", "--quiet", "--detach", str(worktree), commit)
-        try:
-            if (root / RAW).is_dir():
-                shutil.copytree(root / RAW, worktree / RAW)
-            path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-            command = [sys.executable, "-m", "dvc", "repro", "--force", *names]
-            if subprocess.run(
-                command, cwd=worktree, env={**environment(), "PATH": path}
-            ).returncode:
-                raise LabError(f"{commit}: cannot be rebuilt with these packages; see above")
-            yield worktree
-        finally:
-            git(root, "worktree", "remove", "--force", str(worktree))
+    with checked_out(root, commit) as worktree:
+        if (root / RAW).is_dir():
+            shutil.copytree(root / RAW, worktree / RAW)
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        command = [sys.executable, "-m", "dvc", "repro", "--force", *names]
+        if subprocess.run(command, cwd=worktree, env={**environment(), "PATH": path}).returncode:
+            raise LabError(f"{commit}: cannot be rebuilt with these packages; see above")
+        yield worktree
 
 
 def environment() -> dict[str, str]:
@@ -126,7 +119,7 @@ def environment() -> dict[str, str]:
 
 def locked(root: Path, commit: str) -> LockedStages:
     """What a commit's `dvc.lock` says."""
-    return stages(git(root, "show", f"{commit}:{LOCK}").encode())
+    return stages(git(root, "show", f"{commit}:./{LOCK}").encode())
 
 
 def stages(content: bytes) -> LockedStages:

@@ -114,7 +114,7 @@ def file_changes(root: Path, base: str, head: str | None = None) -> list[FileCha
 def uncommitted(root: Path) -> list[str]:
     """Changed and new files that are not what the pipeline itself writes."""
     status = git_entries(
-        root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"
+        root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", "."
     )
     prefix = git(root, "rev-parse", "--show-prefix")
     paths = [entry[3:].removeprefix(prefix) for entry in status]

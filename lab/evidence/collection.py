@@ -236,7 +236,7 @@ def _baseline(
         reasons = [elsewhere]
     said = elsewhere or f"its results cannot be used ({reasons[0]})"
     show(f"baseline {base.commit[:12]}: {said}")
-    show("reproducing it in a temporary worktree; what the DVC cache holds is not computed again")
+    show("reproducing it in a temporary checkout; what the DVC cache holds is not computed again")
     with contextlib.ExitStack() as stack:
         try:
             place = stack.enter_context(reproduced(root, base.commit, show, stages))
@@ -250,7 +250,7 @@ def _baseline(
             else:
                 yield RevisionResults.none(committed, found.names, found.data), "none", reasons
             return
-        costs.remember(place, remade.runs)
+        costs.remember(place)
         yield remade, "reproduced", reasons
 
 

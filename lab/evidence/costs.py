@@ -1,40 +1,33 @@
-"""What results cost, remembered by the results' own bytes for the day they are a baseline's."""
+"""What results cost, looked up by the results' own bytes."""
 
 import contextlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from lab.base.files import sha256, write_bytes
 from lab.evidence.schema import Cost
-from lab.results.cost import COSTS
+from lab.results.cost import COSTS, cost_file
 
-SEEN_COSTS = COSTS / "seen"  # by the SHA-256 of their results
+# What a file may be that anybody may have written, or a full disk cut off.
+DAMAGED = (OSError, ValueError, LookupError, TypeError, RecursionError)
 
 
-def cost_of(results: bytes, name: str) -> Cost | None:
-    """What these very results cost, if they were made in this checkout once."""
-    digest = sha256(results)
-    for path in (COSTS / f"{name}.json", SEEN_COSTS / f"{digest}.json"):
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
-            content = path.read_bytes()
-            entries = dict(json.loads(content))
-            if entries.pop("results_sha256") == digest:
-                cost = Cost.model_validate(entries)
-                _remember(digest, content)
-                return cost
+def cost_of(results: bytes) -> Cost | None:
+    """What these very results cost, if they were made here once: in this project or a copy of it.
+
+    None as well where the note of it is damaged.
+    """
+    with contextlib.suppress(*DAMAGED):
+        entries: dict[str, Any] = dict(json.loads(cost_file(sha256(results)).read_bytes()))
+        del entries["results_sha256"]
+        return Cost.model_validate(entries)
     return None
 
 
-def remember(root: Path, names: Iterable[str]) -> None:
-    """Keeps here what the models of another checkout cost."""
-    for name in names:
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            content = (root / COSTS / f"{name}.json").read_bytes()
-            _remember(json.loads(content)["results_sha256"], content)
-
-
-def _remember(digest: str, content: bytes) -> None:
-    path = SEEN_COSTS / f"{digest}.json"
-    if not path.exists():
-        write_bytes(path, content)
+def remember(checkout: Path) -> None:
+    """Keeps what was made in a checkout of its own, which is about to go, by whatever code."""
+    for path in (checkout / COSTS).glob("*.json"):
+        with contextlib.suppress(*DAMAGED):
+            content = path.read_bytes()
+            write_bytes(cost_file(json.loads(content)["results_sha256"]), content)

@@ -1,16 +1,15 @@
-"""Makes a revision's results again, in a temporary worktree."""
+"""Makes a revision's results again, in a temporary checkout."""
 
 import contextlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lab.base import dvc
+from lab.base.checkouts import checked_out
 from lab.base.dvc import DVCError
-from lab.base.git import GitError, git
 from lab.evidence.revisions import RevisionError
 
 Show = Callable[[str], None]  # takes a line of progress
@@ -18,7 +17,7 @@ Show = Callable[[str], None]  # takes a line of progress
 
 @contextlib.contextmanager
 def reproduced(root: Path, commit: str, show: Show, stages: Sequence[str] = ()) -> Iterator[Path]:
-    """Runs a revision's own pipeline in a temporary worktree that shares this one's DVC cache.
+    """Runs a revision's own pipeline in a temporary checkout that shares this one's DVC cache.
 
     It runs with the packages that are installed now. What is in the cache is not computed again.
 
@@ -30,12 +29,12 @@ def reproduced(root: Path, commit: str, show: Show, stages: Sequence[str] = ()) 
             all others stay as git has them. Without any it is DVC that knows what is to be run.
 
     Yields:
-        The root of the project in that worktree.
+        The root of the project in that checkout.
 
     Raises:
         RevisionError: the revision has no pipeline.
         DVCError: its pipeline fails.
-        GitError: git makes no worktree.
+        GitError: git lacks the commit, or cannot lay it out.
     """
     with worktree(root, commit) as place:
         dvc.forget(place, stages)
@@ -45,28 +44,21 @@ def reproduced(root: Path, commit: str, show: Show, stages: Sequence[str] = ()) 
 
 @contextlib.contextmanager
 def worktree(root: Path, commit: str) -> Iterator[Path]:
-    """The project as a commit has it, in a temporary worktree that shares this one's DVC cache.
+    """The project as a commit has it, in a temporary checkout that shares this one's DVC cache.
 
     Raises:
         RevisionError: the revision has no pipeline.
-        GitError: git makes no worktree.
+        GitError: git lacks the commit, or cannot lay it out.
     """
-    with tempfile.TemporaryDirectory(prefix="revision-", ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary).resolve() / "worktree"
-        try:
-            git(root, "worktree", "add", "--detach", "--quiet", str(folder), commit)
-            place = folder / git(root, "rev-parse", "--show-prefix")
-            if not (place / "dvc.yaml").is_file() or not (place / ".dvc").is_dir():
-                raise RevisionError("this revision has no pipeline (dvc.yaml) to reproduce")
-            _share(root, place)
-            yield place
-        finally:
-            with contextlib.suppress(GitError):  # the folder itself goes in any case
-                git(root, "worktree", "remove", "--force", str(folder))
+    with checked_out(root, commit) as place:
+        if not (place / "dvc.yaml").is_file() or not (place / ".dvc").is_dir():
+            raise RevisionError("this revision has no pipeline (dvc.yaml) to reproduce")
+        _share(root, place)
+        yield place
 
 
 def repro(place: Path, show: Show, *stages: str) -> None:
-    """Runs stages of a worktree, with all that they need.
+    """Runs stages of a checkout, with all that they need.
 
     Raises:
         DVCError: one fails.
@@ -75,7 +67,7 @@ def repro(place: Path, show: Show, *stages: str) -> None:
 
 
 def lay_out(place: Path) -> None:
-    """Puts what the cache holds of a worktree's results there, so that nothing has to run for it.
+    """Puts what the cache holds of a checkout's results there, so that nothing has to run for it.
 
     Of a stage whose outputs persist (raw data) DVC's cache of runs knows nothing.
     """
@@ -85,11 +77,9 @@ def lay_out(place: Path) -> None:
 
 
 def _share(root: Path, place: Path) -> None:
-    """Lets the worktree use this one's cache and raw files, so that nothing is fetched twice."""
-    cache = dvc.Cache(root).folder
-    cache.mkdir(parents=True, exist_ok=True)
-    dvc.share_cache(cache, place)
-    if (root / "data" / "raw").is_dir():  # the stage verifies them by checksum
+    """Lets the checkout use this one's cache and raw files, so that nothing is fetched twice."""
+    dvc.share_cache(dvc.Cache(root).folder, place)
+    with contextlib.suppress(OSError):  # what is missing is fetched; the stage verifies all of it
         shutil.copytree(root / "data" / "raw", place / "data" / "raw")
 
 
@@ -97,7 +87,7 @@ def _environment() -> dict[str, str]:
     """This one's, without what would lead git, Python, DVC or MLflow back to this project.
 
     Where DVC's configuration and caches are (`DVC_*_DIR`) stays. No run is recorded, as nobody will
-    look for it; older code records it in the worktree.
+    look for it; older code records it in the checkout.
     """
     left_out = ("GIT_", "PYTHONPATH", "PYTHONHOME", "DVC_", "MLFLOW_", "DAGSHUB_")
     environment = {

@@ -164,7 +164,7 @@ def _side(snapshot: Snapshot, name: str, run: ModelResults) -> ModelSide:
         classes=classes,
         confusion=run.confusion if len(run.confusion) <= MAX_CONFUSED else None,
         curve=_curve(snapshot.read(f"{CURVES.as_posix()}/{name}.csv")),
-        cost=cost_of(snapshot.read(f"{MODEL_RESULTS.as_posix()}/{name}.json") or b"", name),
+        cost=cost_of(snapshot.read(f"{MODEL_RESULTS.as_posix()}/{name}.json") or b""),
     )
 
 

@@ -1,11 +1,14 @@
 """Which revisions a report compares: the working tree, and the commit that is its baseline."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.base.branches import default_branch, short_name
+from lab.base.branches import commit_named, default_branch, short_name
 from lab.base.errors import LabError
-from lab.base.git import GitError, git
+from lab.base.git import GitError, NoRepositoryError, git
+
+EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38,62})/(.+)")
 
 
 class RevisionError(LabError):
@@ -31,10 +34,11 @@ def head(root: Path) -> str:
 
     Raises:
         RevisionError: this is no git repository, or it has no commit yet.
+        GitError: git is missing, or refuses this one.
     """
     try:
         git(root, "rev-parse", "--git-dir")
-    except GitError as error:
+    except NoRepositoryError as error:
         raise RevisionError(
             f"not a git repository, and the report compares revisions ({error}); run `git init`"
         ) from None
@@ -72,10 +76,34 @@ def _commit_of(root: Path, named: str) -> str:
     if named.startswith("-"):
         raise RevisionError(f"BASE: a revision does not start with -; got {named!r}")
     try:
-        return git(root, "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}")
+        return commit_named(root, named)
     except GitError:
-        advice = _shallow_hint(root) or "; `git log --oneline --all` lists the revisions"
-        raise RevisionError(f"BASE: no such revision; got {named!r}{advice}") from None
+        pass
+    found = _experiments(root, named)
+    if len(found) > 1:
+        raise RevisionError(
+            f"BASE: {len(found)} experiments have this name; got {named!r}; "
+            f"name one of {', '.join(found)}"
+        )
+    if found:
+        return commit_named(root, found[0])
+    advice = _shallow_hint(root) or (
+        "; `git log --oneline --all` lists the revisions, `dvc exp list --all-commits` experiments"
+    )
+    raise RevisionError(f"BASE: no such revision; got {named!r}{advice}")
+
+
+def _experiments(root: Path, name: str) -> list[str]:
+    """The references of the experiments that DVC may mean by a name.
+
+    It keeps them as refs/exps/<2 digits>/<38 digits>/<name>, after the commit that they began at,
+    and takes that of the commit that is checked out before any other.
+    """
+    listed = git(root, "for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
+    found = [ref for ref in listed if (is_one := EXPERIMENT.fullmatch(ref)) and is_one[3] == name]
+    here = head(root)
+    began_here = f"refs/exps/{here[:2]}/{here[2:]}/{name}"
+    return [began_here] if began_here in found else found
 
 
 def _merge_base(root: Path, branch: str) -> str:

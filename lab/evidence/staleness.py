@@ -1,6 +1,6 @@
 """Whether results belong to their code, params and data, and if not, why.
 
-DVC answers (`lab.base.dvc`); here its answers become words. What it cannot tell is stale.
+DVC answers (`lab.base.stages`); here its answers become words. What it cannot tell is stale.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Trains both sides on other seeds than the committed ones, until no verdict is left open.
 
-Each side is trained by its own code, in a temporary worktree; DVC's cache of runs keeps what came
+Each side is trained by its own code, in a temporary checkout; DVC's cache of runs keeps what came
 of it, so a second time nothing trains. The results stand beside the committed ones, in the report
-alone, and their runs are nobody's experiment: what records them does so in the worktree.
+alone, and their runs are nobody's experiment: nothing of them is recorded.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ class Trained:
 
 
 class Side:
-    """One revision in a worktree of its own, which is made when something is to be trained."""
+    """One revision in a checkout of its own, which is made when something is to be trained."""
 
     def __init__(
         self, root: Path, commit: Callable[[], str], results: RevisionResults, scored: Scored

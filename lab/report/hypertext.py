@@ -42,7 +42,7 @@ def hypertext(page: Page, pictures: Mapping[str, bytes]) -> str:
 
     Args:
         page: what to write.
-        pictures: PNG bytes by file name; a picture that is not among them is left out.
+        pictures: PNG bytes by file name; a picture whose light variant is missing is left out.
     """
     body = "\n".join(_block(block, pictures) for block in page.blocks)
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -108,13 +108,16 @@ def _table(table: doc.Table) -> str:
 
 
 def _picture(picture: doc.Picture, pictures: Mapping[str, bytes]) -> str:
-    files = [pictures.get(name) for name in picture.files]
-    if None in files:
-        return ""
     light, dark = (
-        f"data:image/png;base64,{base64.b64encode(content or b'').decode()}" for content in files
+        f"data:image/png;base64,{base64.b64encode(pictures[name]).decode()}"
+        if name in pictures
+        else ""
+        for name in picture.files
     )
-    return (
-        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-        f'<img src="{light}" alt="{html.escape(picture.alternative)}"></picture>'
-    )
+    if not light:
+        return ""
+    image = f'<img src="{light}" alt="{html.escape(picture.alternative)}">'
+    if not dark:
+        return image
+    source = f'<source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+    return f"<picture>{source}{image}</picture>"

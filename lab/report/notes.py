@@ -13,6 +13,9 @@ _ADDRESS = r"https://[A-Za-z0-9.:-]{1,100}(/[A-Za-z0-9_.~-]{1,100}){0,12}/?"
 PICTURES_URL = re.compile(_ADDRESS)
 
 Address = Annotated[str, StringConstraints(pattern=f"^{_ADDRESS}$")]
+# Of MLflow's server, whose pages stand behind a #; one on this machine may do without https.
+_RUNS = rf"({_ADDRESS}|http://[A-Za-z0-9.:-]{{1,100}}/?)(#/experiments/[0-9]{{1,30}}/runs\?[A-Za-z0-9_.=&%-]{{1,300}})?"
+RunsAddress = Annotated[str, StringConstraints(pattern=f"^{_RUNS}$")]
 Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,39}(\[bot\])?$")]
 
 
@@ -23,7 +26,7 @@ class Notes(Record):
     """
 
     run_url: Address | None = None
-    runs_url: Address | None = None
+    runs_url: RunsAddress | None = None
     overridden_by: Login | None = None
     is_checked: bool = False
     texts: Annotated[list[Text], Field(max_length=MOST_NOTES)] = Field(default_factory=list)

@@ -38,7 +38,13 @@ Export = Callable[
 
 
 def write(
-    folder: Path, name: str, seed: int, model: ModelParams, data: Prepared, export: Export
+    folder: Path,
+    name: str,
+    seed: int,
+    model: ModelParams,
+    data: Prepared,
+    export: Export,
+    root: Path = Path(),
 ) -> None:
     """Writes one seed's network so that `lab.results.served_model.load` and MLflow load it.
 
@@ -53,11 +59,12 @@ def write(
         model: its params.
         data: on which it was trained.
         export: called for a network that is more than dense layers.
+        root: the project that trained it.
 
     Raises:
         LabError: a file of the model is missing or damaged, or its network cannot be exported.
     """
-    tensors = weights.read_seed(name, seed)
+    tensors = weights.read_seed(name, seed, root)
     described = data.description
     description = {
         "schema_version": 1,
@@ -74,7 +81,7 @@ def write(
         "columns": described.columns,
     }
     layers, program = _layers(model, tensors, len(described.class_names)), None
-    if layers and _gives_the_stored(layers, tensors, description, data):
+    if layers and _gives_the_stored(layers, tensors, description, data, root):
         description |= {"form": "layers", "layers": layers}
     else:
         loading, program = export(model, data, description, tensors)
@@ -102,7 +109,11 @@ def _layers(model: ModelParams, tensors: Weights, classes: int) -> dict[str, Any
 
 
 def _gives_the_stored(
-    layers: dict[str, Any], tensors: Weights, description: dict[str, Any], data: Prepared
+    layers: dict[str, Any],
+    tensors: Weights,
+    description: dict[str, Any],
+    data: Prepared,
+    root: Path,
 ) -> bool:
     """Whether these layers say of test examples what the trained network said of them.
 
@@ -119,7 +130,7 @@ def _gives_the_stored(
     exponential = np.exp(values - values.max(axis=1, keepdims=True))
     probabilities = exponential / exponential.sum(axis=1, keepdims=True)
 
-    path = TRAINED / description["model"] / "predictions.npz"
+    path = root / TRAINED / description["model"] / "predictions.npz"
     found = read_predictions(path, len(description["class_names"]))
     row = found.seeds.tolist().index(description["seed"])
     predicted, confidence = found.predictions[row, :TRIED], found.confidence[row, :TRIED]

@@ -1,4 +1,8 @@
-"""What a stage cost: kept out of `metrics/`, because time is never the same twice."""
+"""What a stage cost: kept out of `metrics/`, because time is never the same twice.
+
+It is remembered by the results' own bytes as soon as they are made, in one place for all copies of
+the project: whichever branch or experiment has these bytes, now or later, finds what they cost.
+"""
 
 import sys
 import time
@@ -9,8 +13,9 @@ from types import TracebackType
 from typing import Self
 
 from lab.base.files import sha256, write_json
+from lab.base.home import home
 
-COSTS = Path("report/costs")
+COSTS = Path("report/costs")  # in the project's home
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,10 @@ class Meter:
         )
 
 
-def write_cost(
-    model: str, usage: Usage | None, image_steps: int, results: Path
-) -> dict[str, float]:
-    """Writes `report/costs/MODEL.json`, tied to the results it belongs to by their SHA-256.
+def write_cost(usage: Usage | None, image_steps: int, results: Path) -> dict[str, float]:
+    """Remembers what a model's training cost.
 
     Args:
-        model: its name.
         usage: of the training; None when it went on after an interruption, which nobody measured.
         image_steps: images seen, summed over seeds and epochs.
         results: the model's `metrics/runs/MODEL.json`.
@@ -80,8 +82,14 @@ def write_cost(
         "image_steps_per_second": image_steps / usage.wall_seconds,
         "peak_memory_bytes": usage.peak_memory_bytes,
     }
-    write_json(COSTS / f"{model}.json", {**values, "results_sha256": sha256(results.read_bytes())})
+    digest = sha256(results.read_bytes())
+    write_json(cost_file(digest), {**values, "results_sha256": digest})
     return values
+
+
+def cost_file(digest: str) -> Path:
+    """Where is remembered what the results with this SHA-256 cost."""
+    return home() / COSTS / f"{digest}.json"
 
 
 def _peak_memory_bytes() -> int:

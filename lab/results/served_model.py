@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow.pyfunc.model import PythonModelContext
 
 Description = Mapping[str, Any]  # a `model.json`
+CUT = 4  # no usual scaling of pixels reaches further from 0
 
 
 def load(folder: str | Path) -> "Classifier":
@@ -128,17 +129,27 @@ def _whole_numbers_advice(description: Description) -> str:
 
 
 def require_no_cut_fractions(description: Description, inputs: NDArray[Any]) -> None:
-    """Refuses what MLflow's server makes of pixels from 0 to 1: it cuts JSON's fractions off.
+    """Refuses what MLflow's server makes of pixels that were scaled to 0 to 1 or around 0.
+
+    It makes whole bytes of JSON's numbers by cutting: 0.9 becomes 0. (NumPy refuses those from -1
+    down.)
 
     Raises:
-        ValueError: all inputs are 0 or 1, where scaling says that they are larger numbers.
+        ValueError: all are such bytes, where scaling says that they are all of 0 to 255.
+
+    >>> grey = {"dtype": "uint8", "kind": "grey image", "scaling": {"scale": [255.0]}}
+    >>> require_no_cut_fractions(grey, np.array([[0, 255]], np.uint8))
+    >>> require_no_cut_fractions(grey, np.array([-0.4, 0.0, 2.8]).astype(np.uint8))
+    Traceback (most recent call last):
+    ValueError: inputs must not be fractions, of which a uint8 model gets the bytes 0 to 2; \
+send the bytes 0 to 255 as the data have them; the network scales them by itself
     """
     scaling = description["scaling"]
     are_large = description["dtype"] == "uint8" and scaling and max(scaling["scale"]) > 1
-    if are_large and len(inputs) and np.max(inputs) <= 1:
+    if are_large and len(inputs) and np.max(inputs) <= CUT:
         raise ValueError(
-            "inputs must not all be 0 or 1, as fractions are when they reach a uint8 model; "
-            f"{_whole_numbers_advice(description)}"
+            f"inputs must not be fractions, of which a uint8 model gets the bytes "
+            f"{inputs.min()} to {inputs.max()}; {_whole_numbers_advice(description)}"
         )
 
 

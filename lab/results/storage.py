@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from lab.base.conflicts import require_none_in
 from lab.base.errors import DataError
 from lab.base.files import read_bytes, write_json, write_text
 from lab.base.records import first_problem
@@ -36,12 +37,15 @@ def read(path: Path) -> ModelResults:
 
     Raises:
         DataError: the file is missing or breaks the schema.
+        ConflictError: it does for what git left of a merge.
     """
     try:
-        return ModelResults.model_validate_json(read_bytes(path, MAX_RESULTS_BYTES))
+        content = read_bytes(path, MAX_RESULTS_BYTES)
+        return ModelResults.model_validate_json(content)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
     except ValidationError as error:
+        require_none_in(content, path.as_posix())
         raise DataError(
             f"{path}: {first_problem(error)}; run `dvc repro` to write it anew"
         ) from None

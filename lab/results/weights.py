@@ -36,13 +36,13 @@ def write(model: str, seeds: Sequence[int], stacked: Weights) -> None:
     write_bytes(path_of(model), content)
 
 
-def read_seed(model: str, seed: int) -> dict[str, npt.NDArray[Any]]:
-    """One seed's weights.
+def read_seed(model: str, seed: int, root: Path = Path()) -> dict[str, npt.NDArray[Any]]:
+    """One seed's weights, of the project in a folder.
 
     Raises:
         DataError: the file is missing or damaged, or has no such seed.
     """
-    path = path_of(model)
+    path = root / path_of(model)
     seeds, stacked = _read(path)
     if seed not in seeds:
         raise DataError(f"{path}: must hold seed {seed}; got {seeds}; {remake(path)}")

@@ -6,10 +6,13 @@ reads the variables that its documents name. What is set here is what MLflow has
 
 import contextlib
 import os
+import re
 from collections.abc import Mapping
-from urllib.parse import SplitResult, unquote, urlsplit
+from pathlib import Path
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from lab.base.errors import LabError
+from lab.base.errors import LabError, shortened
+from lab.base.home import home
 from lab.base.remote import dagshub_host, dagshub_repository, dagshub_token
 
 EXPERIMENT = "fair-trial"  # the name under which MLflow lists the runs
@@ -43,13 +46,13 @@ def quiet_mlflow() -> dict[str, str]:
         "DO_NOT_TRACK": "true",
         "MLFLOW_LOGGING_LEVEL": "ERROR",
         "MLFLOW_CONFIGURE_LOGGING": "false",
+        "MLFLOW_ENABLE_WORKSPACES": "false",  # a server's; it would split the local store
     }
 
 
-def local_store(environment: Mapping[str, str] = os.environ) -> str:
-    """The MLflow URI runs are always written to; a server in `MLFLOW_TRACKING_URI` is a mirror."""
-    uri = environment.get("MLFLOW_TRACKING_URI", "").strip()
-    return LOCAL_STORE if not uri or is_server(uri) else uri
+def local_store() -> str:
+    """The MLflow URI runs are always written to, whatever variables say: a server is a mirror."""
+    return LOCAL_STORE
 
 
 def is_server(uri: str) -> bool:
@@ -74,12 +77,11 @@ def server_url(environment: Mapping[str, str] = os.environ) -> str:
     Raises:
         LabError: a variable breaks a rule; the message names it and holds no secret.
     """
-    uri = environment.get("MLFLOW_TRACKING_URI", "").strip()
-    given = environment.get("DAGSHUB_REPO", "")
-    if is_server(uri):
+    if uri := _tracking_uri(environment):
         parts = _parts(uri)
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
         return bare.geturl().rstrip("/")
+    given = environment.get("DAGSHUB_REPO", "")
     if not given.strip():
         return ""
     repo = dagshub_repository(given, environment)
@@ -91,6 +93,18 @@ def server_url(environment: Mapping[str, str] = os.environ) -> str:
     return f"{dagshub_host(environment)}/{repo}.mlflow"
 
 
+def workspace_query(environment: Mapping[str, str] = os.environ) -> str:
+    """What tells the pages of MLflow's workspace from those of others on the same server.
+
+    >>> workspace_query({"MLFLOW_WORKSPACE": "team-b"})
+    '?workspace=team-b'
+    >>> workspace_query({"MLFLOW_WORKSPACE": "default"})  # what a server has without the variable
+    ''
+    """
+    name = environment.get("MLFLOW_WORKSPACE", "").strip()
+    return f"?workspace={quote(name, safe='')}" if name not in ("", "default") else ""
+
+
 def login(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Variables of MLflow's client that say who logs in, beyond those that are set already.
 
@@ -100,8 +114,8 @@ def login(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
         LabError: a variable breaks a rule, or DagsHub refuses what it says.
         UnreachableError: DagsHub is out of reach.
     """
-    uri = environment.get("MLFLOW_TRACKING_URI", "").strip()
-    if not is_server(uri):
+    uri = _tracking_uri(environment)
+    if not uri:
         return _login_at_dagshub(environment)
     parts = _parts(uri)
     given = {
@@ -111,12 +125,46 @@ def login(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
+def _tracking_uri(environment: Mapping[str, str]) -> str:
+    """What `MLFLOW_TRACKING_URI` names beside the local store; empty for nothing.
+
+    MLflow's client sets the variable to the store that it uses.
+    """
+    uri = environment.get("MLFLOW_TRACKING_URI", "").strip().strip("\"'").strip()
+    if not uri.startswith("sqlite:///"):
+        return uri
+    own = [folder.resolve() / "mlflow.db" for folder in (Path(), home())]
+    return "" if Path(unquote(uri.removeprefix("sqlite:///"))).resolve() in own else uri
+
+
 def _parts(uri: str) -> SplitResult:
+    """A server's address, taken apart.
+
+    Raises:
+        LabError: it is none; what is shown of it holds no login.
+    """
     with contextlib.suppress(ValueError):
         parts = urlsplit(uri)
-        if parts.hostname and parts.port != 0:  # reading the port raises when it is no number
+        has_host = parts.hostname and parts.port != 0  # reading it raises when it is no port
+        rest = parts.path + parts.query + parts.fragment
+        if is_server(uri) and has_host and "@" not in rest and not re.search(r"\s", uri):
             return parts
-    raise LabError("MLFLOW_TRACKING_URI: not an address like http://host:port; correct it")
+    # A login may hold any character, so where there may be one, only what comes before is shown.
+    shown = re.sub(r"^(\w+://)?.*[@?].*", r"\1...", uri, flags=re.DOTALL)
+    raise LabError(
+        "MLFLOW_TRACKING_URI: must be a server's address, http://host:port or https://host; "
+        f"got {shortened(repr(shown), 60)}; {_advice(uri)}"
+    )
+
+
+def _advice(uri: str) -> str:
+    if re.fullmatch(r"(localhost|[\w.-]+:\d+|\[[\da-fA-F:]+\]:\d+)(/[^@?]*)?", uri, re.ASCII):
+        return f"did you mean http://{uri}?"
+    if is_server(uri) and "@" in uri:
+        return "/, ?, # and @ in a password are written %2F, %3F, %23 and %40"
+    if is_server(uri) and uri.count(":") > 2:
+        return "an address of IPv6 stands in brackets: http://[::1]:5000"
+    return "correct or unset it (runs are always recorded in mlflow.db)"
 
 
 def _login_at_dagshub(environment: Mapping[str, str]) -> dict[str, str]:

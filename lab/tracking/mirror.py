@@ -14,15 +14,23 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from lab.tracking.destination import RejectedError, ServerError, UnreachableError, host_of
-from lab.tracking.sent import PARENT_TAG, SentRuns
+from lab.base.errors import shortened
+from lab.tracking import views
+from lab.tracking.destination import (
+    RejectedError,
+    ServerError,
+    UnreachableError,
+    host_of,
+    workspace_query,
+)
+from lab.tracking.moving import path_of
+from lab.tracking.sent import FILES_TAG, MODEL, PARENT_TAG, SentRuns
 from lab.tracking.server import Server, pages
 
 RUN_TAG = "local_run_id"
@@ -67,7 +75,8 @@ class Tree:
     def link(self) -> str:
         """Address of the parent's page."""
         copy = self._copies[self.root]
-        return f"{self._server.url}/#/experiments/{self._server.experiment()}/runs/{copy.server_id}"
+        page = views.run_page(self._server.url, self._server.experiment(), copy.server_id)
+        return f"{page}{workspace_query()}"
 
     def send(self, pool: ThreadPoolExecutor, on_sent: Callable[[], object] = lambda: None) -> None:
         """Sends what the server lacks of the tree as it stands now.
@@ -75,7 +84,7 @@ class Tree:
         Raises:
             ServerError: the first failure; calling again goes on where it stopped.
         """
-        self._server.experiment()
+        self._sent.note_experiment(self._server.experiment())
         root, *children = self._local_runs()
         if self._must_search:
             self._search()
@@ -180,22 +189,36 @@ class Tree:
         copy = self._copies[run.info.run_id]
         if copy.is_complete:
             return []
-        files = dict(_files(_folder(run.info.artifact_uri)))
-        for output in run.outputs.model_outputs if run.outputs else ():
-            model = self._store.get_logged_model(output.model_id)
-            files |= _files(_folder(model.artifact_location), model.name)
         return [
             functools.partial(self._upload, copy, name, path)
-            for name, path in files.items()
-            if copy.files.get(name) != _version(path)
+            for name, path in self._local_files(run).items()
+            if path.is_file() and copy.files.get(name) != _version(path)
         ]
+
+    def _local_files(self, run: Run) -> dict[str, Path]:
+        """By their names on the server: what is there, and what was recorded but may be gone."""
+        recorded = run.data.tags.get(FILES_TAG, "").splitlines()
+        files: dict[str, Path] = {}
+        if folder := path_of(run.info.artifact_uri):  # else a user lets the store keep them afar
+            files = {**{name: folder / name for name in recorded}, **dict(_files(folder))}
+        for output in run.outputs.model_outputs if run.outputs else ():
+            model = self._store.get_logged_model(output.model_id)
+            if folder := path_of(model.artifact_location):
+                top = f"{MODEL}/"
+                names = [f"{top}MLmodel", *(name for name in recorded if name.startswith(top))]
+                files |= {name: folder / name.removeprefix(top) for name in names}
+                files |= _files(folder, MODEL)
+        return files
 
     def _upload(self, copy: _Copy, name: str, path: Path) -> None:
         version = _version(path)  # first: it may change while it is read
         with tempfile.TemporaryDirectory() as scratch:
             if path.name == "MLmodel":
-                path = _relabelled(path, copy.server_id, Path(scratch))
-            self._artifacts(copy, "log_artifact", str(path), name.rpartition("/")[0] or None)
+                path = _relabelled(path, name, copy.server_id, Path(scratch))
+            try:
+                self._artifacts(copy, "log_artifact", str(path), name.rpartition("/")[0] or None)
+            except RejectedError as error:
+                raise RejectedError(f"{name}: {error}") from None
         copy.files[name] = version
 
     def _check_files(self, copy: _Copy) -> None:
@@ -214,19 +237,33 @@ class Tree:
 
     def _artifacts(self, copy: _Copy, method: str, *arguments: Any) -> Any:
         """Asks the place where the server keeps files: behind itself, in S3, in a shared folder."""
+        host, place = host_of(self._server.url), copy.artifact_uri
+        folder = path_of(place)
         try:
-            there = get_artifact_repository(copy.artifact_uri, tracking_uri=self._server.url)
+            if folder:
+                _require_shared(folder, self._server.url)
+            there = get_artifact_repository(place, tracking_uri=self._server.url)
             return self._server.ask(getattr(there, method), *arguments)
         except ServerError:
             raise
         except Exception as error:  # of any of the libraries for such places
-            place = urlsplit(copy.artifact_uri).scheme or "folder"
-            raise RejectedError(f"artifact store ({place}): {type(error).__name__}") from None
+            reason = shortened(f"{type(error).__name__}: {error}", 120)
+            where = f"the folder {folder}" if folder else urlsplit(place).scheme
+            advice = "; start the server with --serve-artifacts" if folder else ""
+            raise RejectedError(
+                f"{host} keeps files in {where}, which this machine cannot use ({reason}){advice}"
+            ) from None
 
     def _end(self, run: Run, on_sent: Callable[[], object]) -> None:
         copy = self._copies[run.info.run_id]
         if copy.is_complete or run.info.status == "RUNNING":
             return
+        for path in self._local_files(run).values():
+            if not path.is_file():
+                raise RejectedError(
+                    f"{run.info.run_name}: {_shown(path)} is missing; "
+                    "put it back, or delete the run in `make ui`"
+                )
         self._check_files(copy)
         end = functools.partial(self._there.set_terminated, copy.server_id)
         self._server.ask(end, run.info.status, run.info.end_time)
@@ -254,9 +291,9 @@ def _changes(here: dict[str, str], there: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in here.items() if there.get(key) != value}
 
 
-def _folder(uri: str) -> Path:
-    """Where the local store keeps artifacts; its addresses are file: ones or plain paths."""
-    return Path(url2pathname(unquote(urlsplit(uri).path)) if uri.startswith("file:") else uri)
+def _shown(path: Path) -> Path:
+    """As a reader of the message finds it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _files(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
@@ -270,11 +307,28 @@ def _version(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _relabelled(file: Path, server_id: str, folder: Path) -> Path:
+def _require_shared(folder: Path, url: str) -> None:
+    """MLflow's client would make a folder of the server's machine anew on this one.
+
+    Raises:
+        FileNotFoundError: the folder of all experiments is not here.
+    """
+    is_here = (urlsplit(url).hostname or "").startswith(("localhost", "127.", "::1"))
+    root = folder.parents[2]  # <root>/<experiment>/<run>/artifacts
+    if not is_here and not root.is_dir():
+        raise FileNotFoundError(f"no {root} here")
+
+
+def _relabelled(file: Path, name: str, server_id: str, folder: Path) -> Path:
     """A model's description without this machine's ids and paths."""
     from mlflow.models import Model
 
     model = Model.load(str(file))
-    model.run_id, model.model_id, model.artifact_path = server_id, None, file.parent.name
-    (folder / file.name).write_text(model.to_yaml())
+    model.run_id, model.model_id, model.artifact_path = server_id, None, name.rpartition("/")[0]
+    for flavor in model.flavors.values():
+        if "model_code_path" in flavor:  # MLflow looks for its name beside this file
+            flavor["model_code_path"] = Path(flavor["model_code_path"]).name
+        for artifact in (flavor.get("artifacts") or {}).values():
+            artifact["uri"] = artifact["path"]
+    (folder / file.name).write_text(model.to_yaml(), encoding="utf-8")
     return folder / file.name

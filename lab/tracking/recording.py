@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from lab.base.home import home
 from lab.base.script import is_debugging
 from lab.tracking.destination import quiet_mlflow
 
@@ -33,7 +34,13 @@ STARTS = 2  # of the process that writes, if it is killed
 
 SWITCH = "RECORD_RUNS"  # a variable that is 0 where nobody will look for the run
 
+# What MLflow takes from a user's shell for its own runs, and would join to ours.
+NOT_OURS = ("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID", "MLFLOW_RUN_ID")
+# What is written is there when the writer says so; and a run's metrics are those of its script.
+AT_ONCE = {"MLFLOW_ENABLE_ASYNC_LOGGING": "false", "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false"}
+
 NOT_RECORDED = "{}; this run is missing in the UI, its files are complete"
+INCOMPLETE = "{}; this run is incomplete in the UI, its files are complete"
 
 Message = tuple[Any, ...]  # kind, key of the recording, the rest
 
@@ -91,12 +98,27 @@ class ActiveRun:
         """
         self._put("artifact", str(path.resolve()), folder)
 
-    def model(self, build: Path) -> None:
+    def model(self, build: Path, name: str = "model") -> None:
         """Notes a folder with `weights.safetensors` and `model.json` as the run's model.
 
-        `mlflow.pyfunc.load_model("runs:/<run id>/model")` then predicts classes from inputs.
+        `mlflow.pyfunc.load_model("runs:/<run id>/<name>")` then predicts classes from inputs.
         """
-        self._put("model", str(build.resolve()))
+        self._put("model", str(build.resolve()), name)
+
+    def chosen(self, build: Path, name: str, card: str, results: str) -> None:
+        """Notes such a folder as the model to register, with a card in Markdown.
+
+        The run that trained it has it already, if it was recorded here: the one of these results.
+        """
+        self._put("chosen", str(build.resolve()), name, card, results)
+
+    def trained(self, model: str) -> None:
+        """Notes that the files of a trained model are written; the run then shows them."""
+        self._put("show", model, str(Path.cwd()))
+
+    def judged(self, verdicts: Mapping[str, str]) -> None:
+        """Notes verdicts on runs that are over, by the SHA-256 of their results."""
+        self._put("judged", dict(verdicts))
 
     def _put(self, kind: str, *rest: Any) -> None:
         if self._writer:
@@ -278,14 +300,17 @@ def _feed(pipe: IO[bytes], inbox: "queue.SimpleQueue[tuple[int, Message | None]]
 
 
 def _start_process() -> "subprocess.Popen[bytes] | None":
+    """Starts it in the project's home, with the code of this checkout."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    own = {key: value for key, value in os.environ.items() if key not in NOT_OURS}
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "lab.tracking.writer", str(os.getpid())],
+            [sys.executable, "-P", "-m", "lab.tracking.writer", str(os.getpid())],
+            cwd=home(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if is_debugging() else subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path, **quiet_mlflow()},
+            env={**own, "PYTHONPATH": path, **quiet_mlflow(), **AT_ONCE},
             start_new_session=True,  # Ctrl-C ends the script, which then ends the run properly
         )
     except OSError as error:

@@ -19,6 +19,7 @@ from lab.tracking.destination import (
     ServerError,
     UnreachableError,
     host_of,
+    workspace_query,
 )
 from lab.tracking.mirror import Tree
 from lab.tracking.sent import SentRuns, claimed_tree, end_abandoned, unsent
@@ -40,7 +41,7 @@ class Live:
         self._store = store
         self._url = url
         self._environment = dict(os.environ)  # MLflow changes it when a model is recorded
-        self._sent = SentRuns(url)
+        self._sent = SentRuns(url + workspace_query())
         self._server: Server | None = None
         self._sizes: dict[str, int] = {}  # own trees: root id, number of runs
         self._trees: dict[str, Tree] = {}
@@ -50,7 +51,7 @@ class Live:
         self._wake = threading.Event()
         self._done = threading.Event()
         self._may_send_others = threading.Event()
-        self._pool = ThreadPoolExecutor(RUNS, initializer=_stand_back)
+        self._pool = ThreadPoolExecutor(RUNS, initializer=stand_back)
         threading.Thread(target=self._work, daemon=True).start()
 
     def add(self, root: str, size: int) -> None:
@@ -82,7 +83,7 @@ class Live:
         return {"links": [tree.link for tree in complete], "line": line}
 
     def _work(self) -> None:
-        _stand_back()
+        stand_back()
         try:
             own = set(self._sizes)
             self._unsent = unsent(self._store, self._sent)
@@ -122,9 +123,9 @@ class Live:
 
     def _send_unsent(self, server: Server) -> None:
         """Sends what earlier runs left, until the own runs come to their end."""
-        _stand_back()
+        stand_back()
         self._may_send_others.wait()
-        with contextlib.suppress(Exception), ThreadPoolExecutor(2, initializer=_stand_back) as pool:
+        with contextlib.suppress(Exception), ThreadPoolExecutor(2, initializer=stand_back) as pool:
             for root in list(self._unsent):
                 if self._is_ending:
                     return
@@ -203,7 +204,7 @@ def left_line(left: int, host: str, problem: str) -> str:
     return f"{where}: run `make sync` (the next run sends them too)"
 
 
-def _stand_back() -> None:
+def stand_back() -> None:
     """Leaves the processor to training; Linux knows a niceness of each thread."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):

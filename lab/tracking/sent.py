@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from lab.tracking.destination import EXPERIMENT
+from lab.base.errors import LabError
+from lab.tracking import views
+from lab.tracking.destination import EXPERIMENT, server_url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,7 +25,11 @@ ARTIFACTS = Path("mlruns")
 FOLDER = ARTIFACTS / ".mirror"
 FILE = "ledger.db"
 PARENT_TAG = "mlflow.parentRunId"
+RESULTS_TAG = "results_sha256"  # of a model's run, by which its comparison finds it
 RECORDING_TAG = "recording"  # tells a run from all others before MLflow has given it an id
+FILES_TAG = "files"  # the names of a run's artifacts, a line each: whether one is gone can be seen
+MODEL = "model"  # the folder of a run's model on a server, whatever its name is in the local list
+CHECKS_FILES = 1  # version of a ledger that holds no run whose files were not there to be sent
 
 
 class SentRuns:
@@ -40,6 +46,10 @@ class SentRuns:
             "CREATE TABLE IF NOT EXISTS sent (url TEXT, local_id TEXT, server_id TEXT,"
             " PRIMARY KEY (url, local_id)) WITHOUT ROWID"
         )
+        self._database.execute(f"PRAGMA user_version = {CHECKS_FILES}")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS experiment (url TEXT PRIMARY KEY, id TEXT) WITHOUT ROWID"
+        )
 
     def server_id(self, local_id: str) -> str | None:
         """The run's id on the server, None while it is unsent."""
@@ -55,6 +65,32 @@ class SentRuns:
                 "INSERT OR REPLACE INTO sent VALUES (?, ?, ?)", (self._url, local_id, server_id)
             )
 
+    def note_experiment(self, experiment: str) -> None:
+        """Remembers the server's id of the experiment, for links to its runs."""
+        with self._lock:
+            self._database.execute(
+                "INSERT OR REPLACE INTO experiment VALUES (?, ?)", (self._url, experiment)
+            )
+
+    def experiment(self) -> str:
+        """The server's id of the experiment; empty before anything was sent."""
+        query = "SELECT id FROM experiment WHERE url = ?"
+        with self._lock:
+            row = self._database.execute(query, (self._url,)).fetchone()
+        return row[0] if row else ""
+
+
+def runs_of_commit(commit: str) -> str:
+    """The address of a commit's runs on the configured server; empty where none was sent to one."""
+    if not (FOLDER / FILE).exists():
+        return ""
+    try:
+        server = server_url()
+    except LabError:
+        return ""
+    experiment = SentRuns(server).experiment() if server else ""
+    return views.commit_page(server, experiment, commit) if experiment else ""
+
 
 def forget(local_ids: Iterable[str], folder: Path = FOLDER) -> None:
     """Notes that no server has all of these runs any more: they go on."""
@@ -63,6 +99,18 @@ def forget(local_ids: Iterable[str], folder: Path = FOLDER) -> None:
             rows = [(local_id,) for local_id in local_ids]
             database.executemany("DELETE FROM sent WHERE local_id = ?", rows)
             database.commit()
+
+
+def forget_doubtful(local_ids: Iterable[str], folder: Path = FOLDER) -> None:
+    """The same, after a move, unless it is certain that files were looked for at the right place.
+
+    A server to which a run is sent again keeps each point and file once.
+    """
+    if (folder / FILE).exists():
+        with contextlib.closing(sqlite3.connect(folder / FILE, timeout=30)) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version < CHECKS_FILES:
+            forget(local_ids, folder)
 
 
 def unsent(store: "MlflowClient", sent: SentRuns) -> dict[str, int]:

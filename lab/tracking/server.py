@@ -1,41 +1,44 @@
-"""MLflow's client for the configured server, and what its failures mean."""
+"""MLflow's client for the configured server."""
 
+import configparser
 import contextlib
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import requests
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException, RestException
+from mlflow import MlflowClient, environment_variables
+from mlflow.entities import Experiment, LifecycleStage
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
 
-from lab.base.errors import shortened
-from lab.tracking import destination
-from lab.tracking.destination import (
-    EXPERIMENT,
-    DeniedError,
-    RejectedError,
-    ServerError,
-    UnreachableError,
-    host_of,
-)
+from lab.base.errors import LabError, shortened
+from lab.tracking import destination, views
+from lab.tracking.destination import EXPERIMENT, DeniedError, RejectedError, host_of
+from lab.tracking.failures import meaning
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # UI without GenAI pages
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",  # a UI without pages for language models
+    views.TAG: views.saved_view(),
+}
 FIXED = {
     # What is sent again without knowing whether the first arrived is doubled.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_POOL_MAXSIZE": "32"}
+NUMBERS = (
+    "MLFLOW_HTTP_REQUEST_TIMEOUT",
+    "MLFLOW_HTTP_POOL_MAXSIZE",
+    "MLFLOW_HTTP_POOL_CONNECTIONS",
+)
 DATASET_TRIES, DATASET_PAUSE = 3, 0.5  # to say what a run was trained on; seconds between tries
-_STATUS = re.compile(r"error code (\d{3}) !=|too many (\d{3}) error responses")
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
@@ -61,6 +64,7 @@ class Server:
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         self.url = url
         self.client = MlflowClient(tracking_uri=url)
+        _check_variables(url)
         self._experiment = ""
         self._datasets: set[str] = set()
         self._new_dataset = threading.Lock()
@@ -73,17 +77,38 @@ class Server:
         """
         try:
             return call(*args, **kwargs)
-        except (MlflowException, requests.RequestException) as error:
+        except (MlflowException, requests.RequestException, ImportError) as error:
             raise meaning(error, host_of(self.url)) from None
 
     def experiment(self) -> str:
-        """Id of this project's experiment, created if need be."""
+        """Id of the experiment that runs are sent to, created if need be.
+
+        Raises:
+            ServerError: it cannot be asked for, or is in the bin.
+        """
         if not self._experiment:
-            try:
-                self._experiment = self.ask(experiment_id, self.client)
-            except RejectedError:  # somebody else created it meanwhile
-                self._experiment = self.ask(experiment_id, self.client)
+            found = self._find_experiment()
+            if found.lifecycle_stage != LifecycleStage.ACTIVE:
+                raise DeniedError(
+                    f"{host_of(self.url)}: the experiment {found.name} is in the bin; restore it "
+                    f"(MLFLOW_TRACKING_URI={self.url} mlflow experiments restore "
+                    f"--experiment-id {found.experiment_id}), or set MLFLOW_EXPERIMENT_NAME"
+                )
+            self._experiment = str(found.experiment_id)
         return self._experiment
+
+    def _find_experiment(self) -> Experiment:
+        """The one that MLflow's variables name, or this project's."""
+        if given := os.environ.get("MLFLOW_EXPERIMENT_ID", "").strip():
+            try:
+                return self.ask(self.client.get_experiment, given)
+            except RejectedError as error:
+                raise DeniedError(f"MLFLOW_EXPERIMENT_ID: {error}") from None
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "").strip() or EXPERIMENT
+        try:
+            return self.ask(experiment, self.client, name)
+        except RejectedError:  # somebody else created it meanwhile
+            return self.ask(experiment, self.client, name)
 
     def log_datasets(self, run_id: str, datasets: "list[DatasetInput]") -> None:
         """Says what a run was trained on."""
@@ -94,11 +119,42 @@ class Server:
             self._datasets.add(known)
 
 
+def _check_variables(url: str) -> None:
+    """What MLflow's client would find wrong at each request.
+
+    Raises:
+        LabError: a variable or the file with the login breaks a rule; nothing of the latter shown.
+    """
+    try:
+        get_default_host_creds(url)  # type: ignore[no-untyped-call]
+        for name in NUMBERS:
+            getattr(environment_variables, name).get()
+    except configparser.Error:
+        raise LabError(
+            "~/.mlflow/credentials: must be an INI file with a section [mlflow], each % of it "
+            "written %%; correct it"
+        ) from None
+    except (MlflowException, ValueError) as error:
+        raise LabError(shortened(str(error), 300)) from None
+
+
+def experiment(client: MlflowClient, name: str, artifacts: str | None = None) -> Experiment:
+    """An experiment of a store, created if need be."""
+    if found := client.get_experiment_by_name(name):
+        of_ours = EXPERIMENT_TAGS.keys() if name == EXPERIMENT else set()
+        for tag in of_ours - found.tags.keys():  # of an older version
+            with contextlib.suppress(MlflowException):  # a user who may write runs may not do that
+                client.set_experiment_tag(found.experiment_id, tag, EXPERIMENT_TAGS[tag])
+        return found
+    return client.get_experiment(client.create_experiment(name, artifacts, EXPERIMENT_TAGS))
+
+
 def experiment_id(client: MlflowClient, artifacts: str | None = None) -> str:
-    """Id of this project's experiment in a store, created if need be."""
-    if found := client.get_experiment_by_name(EXPERIMENT):
-        return str(found.experiment_id)
-    return str(client.create_experiment(EXPERIMENT, artifacts, EXPERIMENT_TAGS))
+    """Id of this project's experiment in the local store, taken out of the bin if it is there."""
+    found = experiment(client, EXPERIMENT, artifacts)
+    if found.lifecycle_stage != LifecycleStage.ACTIVE:
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
 
 
 def log_datasets(client: MlflowClient, run_id: str, datasets: "list[DatasetInput]") -> None:
@@ -126,66 +182,3 @@ def pages(client: MlflowClient, experiment: str, query: str = "") -> "Iterator[R
         yield from page
         if not (token := page.token):
             return
-
-
-def meaning(error: MlflowException | requests.RequestException, host: str) -> ServerError:
-    """What a failure of MLflow's client says about the server."""
-    status, is_mlflow = _status(error)
-    if status in (401, 403):
-        return DeniedError(
-            f"{host} answers {status}: check MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD (or the token) and this user's rights"
-        )
-    if status is None or status in (408, 429) or status >= 500:
-        return UnreachableError(f"{host} {_trouble(error, status)}")
-    if is_mlflow or status == 413:  # too large for a proxy in between
-        return RejectedError(f"{host} answers {status}: {_shown(error)}")
-    return DeniedError(
-        f"{host} answers {status} where an MLflow server should be: check MLFLOW_TRACKING_URI"
-    )
-
-
-def _status(error: Exception) -> tuple[int | None, bool]:
-    """The status of the answer, if there was one, and whether MLflow's server gave it."""
-    match error:
-        case RestException():
-            given = error.json.get("error_code")
-            if error.error_code == "INTERNAL_ERROR" != given:  # MLflow's word for any it knows not
-                return None, False
-            return int(error.get_http_status_code()), True  # type: ignore[no-untyped-call]
-        case requests.HTTPError() if error.response is not None:  # of an upload
-            return error.response.status_code, "error_code" in error.response.text
-    found = _STATUS.search(str(error))
-    return (int(found[1] or found[2]) if found else None), False
-
-
-def _trouble(error: Exception, status: int | None) -> str:
-    if status:
-        return f"answers {status}"
-    cause = error.__context__ or error
-    match cause:
-        case requests.exceptions.SSLError():
-            return "has a certificate that is not accepted (MLFLOW_TRACKING_SERVER_CERT_PATH)"
-        case requests.ConnectTimeout():
-            return "cannot be reached in time"
-        case requests.ReadTimeout():
-            seconds = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT")
-            return f"does not answer within {seconds} s"
-        case requests.ConnectionError() if "NewConnectionError" in repr(cause):
-            return "cannot be reached"
-        case requests.RequestException():
-            return "breaks the connection off"
-        case RestException():
-            return "answers with an error that is not MLflow's: check MLFLOW_TRACKING_URI and login"
-        case MlflowException():
-            return "answers with something else than JSON"
-    return f"cannot be asked ({type(cause).__name__})"
-
-
-def _shown(error: Exception) -> str:
-    """The server's message without the login that some servers repeat in it."""
-    text = re.sub(r"(Basic|Bearer) \S+", "***", str(error))
-    for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
-        if secret := os.environ.get(name):
-            text = text.replace(secret, "***")
-    return shortened(text, 150)

@@ -2,25 +2,42 @@
 
 import contextlib
 import json
+import math
+import os
 import sqlite3
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
 from lab.base.files import replacing
 from lab.results import served_model as loader
-from lab.tracking.sent import ARTIFACTS, PARENT_TAG, RECORDING_TAG
+from lab.tracking import registry
+from lab.tracking.destination import EXPERIMENT
+from lab.tracking.moving import LOCKED_SECONDS, follow_folder, path_of, store_lock
+from lab.tracking.sent import (
+    ARTIFACTS,
+    FILES_TAG,
+    MODEL,
+    PARENT_TAG,
+    RECORDING_TAG,
+    RESULTS_TAG,
+    claimed_tree,
+    end_abandoned,
+)
 from lab.tracking.server import experiment_id, log_datasets, pages
 
 FINGERPRINT_TAG = "fingerprint"
+VERDICT_TAG = "verdict"
 MAX_DIGEST = 36  # characters MLflow keeps of a data set's digest
-LOCKED_SECONDS = 30.0  # to wait while another process creates the store or holds it
+LARGEST = 1.7976931348623157e308  # what MLflow's database keeps of an infinite number
+
+MAX_TAG = 5_000  # characters MLflow keeps of a tag's value
 
 Point = tuple[str, int, str]  # metric, step, value as Python writes it
 
@@ -29,22 +46,22 @@ class Store:
     """Writes runs, each under the key that its script gave it."""
 
     def __init__(self, uri: str) -> None:
-        """Opens the store, and creates it if need be.
+        """Opens the store of the working directory, and creates it if need be.
 
         Raises:
             Exception: whatever MLflow raises when it cannot.
         """
         self.uri = uri
-        ARTIFACTS.mkdir(exist_ok=True)
-        # Two processes must not both create the tables.
-        with FileLock(ARTIFACTS / ".lock", timeout=LOCKED_SECONDS):
+        with store_lock():
             if uri.startswith("sqlite:///"):
                 _prepare_sqlite(Path(uri.removeprefix("sqlite:///")))
+                follow_folder()
             self.client = MlflowClient(tracking_uri=uri)
             self.experiment = experiment_id(self.client, ARTIFACTS.resolve().as_uri())
         # MLflow's ids of each recording, by the child's name; None is the parent.
         self._ids: dict[int, dict[str | None, str]] = {}
         self._points: dict[str, set[Point]] = {}  # of runs that are continued, by MLflow's id
+        self._models: dict[str, Mapping[str, str]] = {}  # what their metrics say, by run
 
     def begin(
         self, key: int, run: Mapping[str, Any], start_ms: int, root: str | None = None
@@ -76,7 +93,7 @@ class Store:
             run_id = run.info.run_id
             found[run.info.run_name] = run
             self._points[run_id] = {
-                (point.key, point.step, repr(point.value))
+                (point.key, point.step, _stored(point.value))
                 for name in run.data.metrics
                 for point in self.client.get_metric_history(run_id, name)
             }
@@ -116,10 +133,11 @@ class Store:
         """Adds one point to each of some metrics."""
         run_id = self._ids[key][child]
         known = self._points.get(run_id, set())
+        of_model = {} if child else self._models.get(run_id, {})
         points = [
-            Metric(name, value, time_ms, step)
+            Metric(name, value, time_ms, step, **of_model)
             for name, value in values.items()
-            if (name, step, repr(value)) not in known
+            if (name, step, _stored(value)) not in known
         ]
         self.client.log_batch(run_id, points)
 
@@ -130,36 +148,110 @@ class Store:
 
     def artifact(self, key: int, path: str, folder: str) -> None:
         """Copies a file or a folder into the run's artifacts."""
-        self.client.log_artifact(self._ids[key][None], path, folder or None)
+        run_id, given = self._ids[key][None], Path(path)
+        self.client.log_artifact(run_id, path, folder or None)
+        below = _names(given, given.name) if given.is_dir() else [given.name]
+        self._note_files(run_id, (Path(folder, name).as_posix() for name in below))
 
-    def model(self, key: int, build: str) -> None:
-        """Logs a network as a model that MLflow loads."""
+    def _note_files(self, run_id: str, added: Iterable[str]) -> None:
+        """Notes the names of a run's files, as many as a tag holds, with the run itself."""
+        there = self.client.get_run(run_id).data.tags.get(FILES_TAG, "").splitlines()
+        names = dict.fromkeys([*there, *added])
+        while len(tag := "\n".join(names)) > MAX_TAG:
+            names.popitem()
+        self.client.set_tag(run_id, FILES_TAG, tag)
+
+    def model(self, key: int, build: str, name: str = "model") -> str:
+        """Logs a network as a model that MLflow loads; its id.
+
+        Metrics that come afterwards are the model's as well.
+        """
         import mlflow
         from mlflow.models import Model
 
         run_id = self._ids[key][None]
-        outputs = self.client.get_run(run_id).outputs
-        if outputs and outputs.model_outputs:  # an interrupted script came that far
-            return
-        mlflow.set_tracking_uri(self.uri)
-        with mlflow.start_run(run_id=run_id):
-            Model.log(
-                None,
-                _Pyfunc,
-                name="model",
-                flavor_name="pyfunc.ModelFromCode",
-                validate_serving_input=False,
-                **served_model(Path(build)),
-            )
+        run = self.client.get_run(run_id)
+        model_id = registry.model_of(run)
+        if not model_id:  # otherwise an interrupted script came that far
+            mlflow.set_tracking_uri(self.uri)
+            with mlflow.start_run(run_id=run_id):
+                model_id = Model.log(
+                    None,
+                    _Pyfunc,
+                    name=name,
+                    flavor_name="pyfunc.ModelFromCode",
+                    validate_serving_input=False,
+                    params={**registry.commit(run), **run.data.params},
+                    **served_model(Path(build)),
+                ).model_id
+            registry.describe(self.client, run, model_id)
+            if folder := path_of(self.client.get_logged_model(model_id).artifact_location):
+                self._note_files(run_id, _names(folder, MODEL))
+        self._models[run_id] = registry.of_dataset(run, model_id)
+        return model_id
+
+    def chosen(self, key: int, build: str, name: str, card: str, results: str) -> None:
+        """Registers the chosen model: that of the run that trained it, if it is here.
+
+        A network that is a program is so only in `build`, so it is logged anew.
+        """
+        described = json.loads(Path(build, "model.json").read_text(encoding="utf-8"))
+        query = f"tags.{RESULTS_TAG} = '{results}'"
+        trained = (run for run in pages(self.client, self.experiment, query) if results)
+        found = next((run for run in trained if registry.model_of(run)), None)
+        if found and described["form"] == "layers":
+            model_id, run = registry.model_of(found), found
+        else:
+            model_id = self.model(key, build, name)
+            run = self.client.get_run(self._ids[key][None])
+        registry.register(self.client, EXPERIMENT, run, model_id, card)
+
+    def show(self, key: int, model: str, root: str) -> None:
+        """Adds pictures, a page and the model itself to the run of a model that `root` trained.
+
+        Raises:
+            LabError: a file of the model or of the data is missing or damaged.
+        """
+        from lab.tracking import showing
+
+        with tempfile.TemporaryDirectory() as scratch:
+            folder, build = Path(scratch, "show"), Path(scratch, "model")
+            showing.write_model(model, Path(root), build)
+            self.model(key, str(build), model)
+            showing.show(model, Path(root), folder)
+            self.client.log_artifacts(run_id := self._ids[key][None], str(folder))
+            self._note_files(run_id, _names(folder))
+
+    def judged(self, key: int, verdicts: Mapping[str, str]) -> None:
+        """Tags the runs that trained what was compared, by the SHA-256 of their results."""
+        for results, verdict in verdicts.items():
+            for run in pages(self.client, self.experiment, f"tags.{RESULTS_TAG} = '{results}'"):
+                self.client.set_tag(run.info.run_id, VERDICT_TAG, verdict)
 
     def end(self, key: int, status: str, end_ms: int) -> None:
         """Ends a run and its children."""
         for run_id in reversed(self._ids[key].values()):
             self.client.set_terminated(run_id, status, end_ms)
 
+    def end_abandoned(self) -> None:
+        """Ends the runs of scripts that were killed together with the process that wrote them."""
+        running = "attributes.status = 'RUNNING'"
+        for run in list(pages(self.client, self.experiment, running)):
+            if RECORDING_TAG in run.data.tags:  # not a child, nor a run that somebody else writes
+                with claimed_tree(self.client, run.info.run_id) as is_mine:
+                    if is_mine:
+                        end_abandoned(self.client, run.info.run_id)
+
     def ids(self, key: int) -> list[str]:
         """MLflow's ids of a run and its children, in this order."""
         return list(self._ids[key].values())
+
+
+def _names(folder: Path, above: str = "") -> Iterator[str]:
+    """The files of a folder as a run's files, which may have another folder above them."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield Path(above, path.relative_to(folder)).as_posix()
 
 
 class _Pyfunc:
@@ -187,7 +279,10 @@ def served_model(build: Path) -> dict[str, Any]:
     return {
         "python_model": str(Path(loader.__file__)),
         "artifacts": {
-            key: str(build / name) for key, name in files.items() if (build / name).is_file()
+            # As addresses: of a path MLflow takes %20 for a space.
+            key: (build / name).resolve().as_uri()
+            for key, name in files.items()
+            if (build / name).is_file()
         },
         "signature": ModelSignature(
             Schema([inputs]), Schema([TensorSpec(np.dtype(np.int64), (-1,))])
@@ -212,9 +307,20 @@ def _prepare_sqlite(file: Path) -> None:
     """
     if not file.exists():
         with replacing(file) as temporary:
-            MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
+            # Relative: what stands in a path, %20 for example, may mean something in an address.
+            uri = f"sqlite:///{os.path.relpath(temporary)}"
+            MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
     with contextlib.closing(sqlite3.connect(file, timeout=LOCKED_SECONDS)) as database:
         database.execute("PRAGMA schema_version")
+
+
+def _stored(value: float) -> str:
+    """A value as the database gives it back; as text, NaN equals NaN.
+
+    >>> _stored(float("-inf"))
+    '-1.7976931348623157e+308'
+    """
+    return repr(max(-LARGEST, min(value, LARGEST)) if math.isinf(value) else float(value))
 
 
 def _dataset_input(dataset: Mapping[str, str]) -> DatasetInput:

@@ -10,7 +10,10 @@ from lab.data.prepared import Prepared
 from lab.results import scores
 from lab.results.schema import CurvePoint, ModelResults, Spread, Spreads
 from lab.results.scores import Scored
+from lab.results.storage import tracked
+from lab.tracking import words
 from lab.tracking.recording import ActiveRun, Dataset, RunSpec
+from lab.tracking.sent import RESULTS_TAG
 from lab.training import checkpoints
 from lab.training.outcome import Epoch, Trained
 
@@ -23,6 +26,7 @@ def training_run(params: Params, model: str, data: Description, group: str = "")
     settings = {
         **params.models[model].settings(),
         **params.train.model_dump(),
+        "seeds": ", ".join(map(str, params.train.seeds)),  # in one line of MLflow's tables
         "validation_size": params.dataset.validation_size,
         "split_seed": params.dataset.split_seed,
     }
@@ -40,9 +44,9 @@ def training_run(params: Params, model: str, data: Description, group: str = "")
         params=settings,
         tags={**tags, "seeds": ", ".join(map(str, seeds))},
         note=(
-            f"**{model}** on {data.name}, {len(seeds)} seeds. Metrics are means over seeds; "
-            "`spread/..._sd` is their standard deviation, `_low` and `_high` the 95 % interval. "
-            "The seeds are nested below.\n\nReproduce: "
+            f"**{model}** on {data.name}, {len(seeds)} seeds. Metrics are means over seeds, which "
+            "are nested below; `report.html` among the artifacts has their spread, the confusion "
+            f"matrix and the mistakes.{pull_request_line(tags)}\n\nReproduce: "
             f"`git checkout {tags.get('git_commit', '')}` and `dvc repro train@{model}`"
         ),
         dataset=dataset,
@@ -86,6 +90,12 @@ def group_run(params: Params, models: Sequence[str], data: Description, group: s
     )
 
 
+def pull_request_line(tags: Mapping[str, str]) -> str:
+    """The way from a run to its pull request, in Markdown; nothing where there is none."""
+    address = tags.get("pull_request_url", "")
+    return f"\n\n[Pull request {tags['pull_request']}]({address})" if address else ""
+
+
 def seed_name(model: str, seed: int) -> str:
     """The name of one seed's run.
 
@@ -123,50 +133,47 @@ def log_results(
     cost: Mapping[str, float],
     own: Mapping[str, Spreads],
 ) -> None:
-    """Sends the final numbers: spreads and costs to the model's run, single values to its seeds.
+    """Sends the final numbers: means to the model's run, single values to its seeds.
 
     `own` are the scores of task/metrics.py by split.
     """
-    active.tags({"device": run.device, "precision": run.precision})
-    on_curve = set()
-    for point in curve:
-        values = {
-            f"spread/{key}" if key.endswith("_sd") else key: value
-            for key, value in point._asdict().items()
-            if value is not None
+    active.tags(
+        {
+            "device": run.device,
+            "precision": run.precision,
+            RESULTS_TAG: sha256(tracked(run.model)[0].read_bytes()),
+            words.TEST: words.with_interval(run.test.accuracy),
+            words.VALIDATION: words.percent(run.validation.accuracy.mean),
+            words.COST: words.cost_in_words(cost),
         }
-        active.metrics(values, step=int(values.pop("epoch")))
-        on_curve |= set(values)
-    last = curve[-1].epoch
-    final = {
-        **spreads("validation", run.validation),
-        **spreads("test", run.test),
-        **{
-            key: value for split in own for key, value in spreads(split, own[split].items()).items()
-        },
-        **{f"cost/{key}": value for key, value in cost.items()},
-    }
-    active.metrics({key: final[key] for key in final if key not in on_curve}, step=last)
+    )
+    active.trained(run.model)  # so that what follows is what MLflow says of the model as well
+    points = [_on_curve(point) for point in curve]
+    final = means("test", run.test) | means("validation", run.validation)
+    for split in own:
+        final |= means(split, own[split].items())
+    # First what matters, as MLflow's pages show metrics in the order of their first points. They
+    # draw a bar of what has no other step than 0, and a single dot of all else.
+    active.metrics({name: final[name] for name in final if name not in points[-1]}, step=0)
+    for point, values in zip(curve, points, strict=True):
+        active.metrics(values, step=point.epoch)
     for index, seed in enumerate(run.seeds):
         values = {
             f"test_{score}": spread.per_seed[index]
             for score, spread in (*run.test, *own.get("test", {}).items())
         }
-        active.metrics(values, step=last, child=seed_name(run.model, seed))
+        active.metrics(values, step=0, child=seed_name(run.model, seed))
 
 
-def spreads(split: str, of_model: Iterable[tuple[str, Spread]]) -> dict[str, float]:
-    """Mean, sd and 95 % interval of each score over seeds, as metric names.
+def _on_curve(point: CurvePoint) -> dict[str, float]:
+    """The means of an epoch; their spread is drawn in `learning_curves.png`."""
+    return {
+        key: value
+        for key, value in point._asdict().items()
+        if value is not None and key != "epoch" and not key.endswith("_sd")
+    }
 
-    MLflow's UI folds what stands before a slash into a section of its own, below the means.
-    """
-    metrics = {}
-    for score, spread in of_model:
-        metrics[f"{split}_{score}"] = spread.mean
-        if spread.sd is not None:
-            metrics[f"spread/{split}_{score}_sd"] = spread.sd
-        interval = spread.interval()
-        if interval is not None:
-            name = f"spread/{split}_{score}"
-            metrics[f"{name}_low"], metrics[f"{name}_high"] = interval
-    return metrics
+
+def means(split: str, of_model: Iterable[tuple[str, Spread]]) -> dict[str, float]:
+    """Means of scores over seeds as metrics; what has no curve but an interval stands in a tag."""
+    return {f"{split}_{score}": spread.mean for score, spread in of_model}

@@ -3,12 +3,15 @@
 import contextlib
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 
-from lab.base.errors import LabError
+from lab.base.errors import LabError, shortened
 from lab.base.script import run_script
+from lab.tracking import views
 from lab.tracking.destination import local_store, quiet_mlflow
+from lab.tracking.moving import go_home
 
 
 def main() -> None:
@@ -20,7 +23,9 @@ def main() -> None:
     if sys.argv[1:]:
         raise LabError(f"lab.tracking.ui: takes no argument; got {sys.argv[1:]}; use make ui")
     port = _port()
-    page = f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+    with contextlib.suppress(sqlite3.Error):  # MLflow says it better
+        go_home()
+    page = views.runs_page(f"http://127.0.0.1:{port}", _experiment())
     print(f"MLflow UI: {page} (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", local_store()]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -32,6 +37,18 @@ def main() -> None:
     }
     with contextlib.suppress(KeyboardInterrupt):
         subprocess.run([*command, "--uvicorn-opts", "--log-level warning"], env=environment)
+
+
+def _experiment() -> str:
+    """The id of the experiment with the runs; the store and its saved view are made if need be."""
+    os.environ.update(quiet_mlflow())  # before MLflow is imported
+    from lab.tracking.store import Store
+
+    try:
+        return Store(local_store()).experiment
+    except Exception as error:  # whatever MLflow raises of a store that it cannot open
+        text = shortened(str(error), 200) or type(error).__name__
+        raise LabError(f"MLflow's local store: {text}") from None
 
 
 def _port() -> int:

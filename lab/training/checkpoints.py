@@ -135,8 +135,8 @@ def finish(model: str, result: Path) -> None:
 
 def clear_recorded(model: str) -> None:
     """Removes the checkpoints of a training whose result DVC has recorded."""
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if (FOLDER / model / RESULT).read_text() in Path("dvc.lock").read_text():
+    with contextlib.suppress(OSError):
+        if (FOLDER / model / RESULT).read_bytes() in Path("dvc.lock").read_bytes():
             clear(model)
 
 

@@ -1,4 +1,4 @@
-"""Fit and evaluate: tensors in, numbers out; no files, no logging."""
+"""Fit and evaluate: tensors in, numbers out; the only files are its checkpoints."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

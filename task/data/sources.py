@@ -364,7 +364,7 @@ def _npm_pack(folder: Path) -> Path:
         raise DeliveryError(f"{npm}: {error.strerror}") from None
     packages = list(folder.glob("*.tgz"))
     if status != 0 or len(packages) != 1:
-        last = " ".join(log.read_text(errors="replace").split()[:40])
+        last = " ".join(log.read_text("utf-8", errors="replace").split()[:40])
         raise DeliveryError(f"npm ended with {status} and {len(packages)} packages ({last})")
     return packages[0]
 

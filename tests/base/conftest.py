@@ -12,7 +12,7 @@ def finished_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pipeline") / "project"
     for name, content in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(content)
+        (folder / name).write_text(content, encoding="utf-8")
     run(folder, "git", "init", "--quiet", "--initial-branch=main")
     run(folder, "dvc", "init", "--quiet")
     run(folder, "dvc", "repro", "--quiet")

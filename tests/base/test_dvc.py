@@ -1,10 +1,8 @@
-"""DVC's cache and configuration wherever they are, its commands, and its lock file after a kill."""
+"""DVC's cache and configuration wherever they are, and its commands."""
 
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,9 @@ from dvc.repo import Repo
 from pipelines import run
 
 from lab.base import dvc
-from lab.base.dvc import LOCK_FILE, Cache, DVCError, repair_lock, share_cache
+from lab.base.dvc import Cache, DVCError, share_cache
 from lab.base.stages import read_stages
+from lab.evidence.reproduction import worktree
 
 ODD_NAMES = ["a # b", "a, b", "100%", "%(x)s", "ä€", "it's", 'a "b"', "[a]", "a=b;c $x"]
 
@@ -52,6 +51,51 @@ def test_the_cache_is_where_any_configuration_puts_it(
 
     assert Cache(pipeline).folder == elsewhere
     assert cached(pipeline) == b"in\n"
+
+
+@pytest.mark.parametrize(
+    ("level", "value", "place"),
+    [("user", "{0}/cache", "cache"), ("system", '"{0}/a b"', "a b"), (".dvc/config", "~/link", "c"),
+     ("user", "'{0}/a, #b'", "a, #b"), ("system", "{0}/ä %", "ä %"), ("user", "~/cache", "cache"),
+     (".dvc/config.local", "{0}/not/there", "not/there")],
+)  # fmt: skip
+def test_a_baseline_has_the_cache_that_somebody_wrote_into_a_configuration(
+    pipeline, tmp_path, monkeypatch, level, value, place
+):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "user"))
+    monkeypatch.setenv("DVC_SYSTEM_CONFIG_DIR", str(tmp_path / "system"))
+    cache = tmp_path / "home" / place
+    if place != "not/there":
+        cache.parent.mkdir()
+        (pipeline / ".dvc/cache").rename(cache)
+        (tmp_path / "home/link").symlink_to(cache)
+    file = pipeline / level if level.startswith(".") else tmp_path / level / "config"
+    file.parent.mkdir(exist_ok=True)
+    text = f"[cache]\n    dir = {value.format(tmp_path / 'home')}\n"
+    file.write_text(text, encoding="utf-8")
+
+    with worktree(pipeline, run(pipeline, "git", "rev-parse", "HEAD")) as found:
+        assert Cache(found).folder.samefile(cache)
+        assert cached(found) == (None if place == "not/there" else b"in\n")
+
+
+def test_a_baseline_has_a_cache_of_its_own_where_there_can_be_no_other(
+    pipeline, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    (pipeline / ".dvc/config.local").write_text(
+        f"[cache]\n    dir = {tmp_path}/file/cache\n", encoding="utf-8"
+    )
+    (pipeline / "data/raw").mkdir(parents=True)
+    (pipeline / "data/raw/gone").symlink_to(tmp_path / "nowhere")
+
+    with worktree(pipeline, run(pipeline, "git", "rev-parse", "HEAD")) as found:
+        assert Cache(found).folder == found / ".dvc/cache"
+        monkeypatch.chdir(found)
+        with Repo() as repo:
+            repo.reproduce(["word"])
+        assert (found / "word.txt").read_text(encoding="utf-8") == "hello\n"
 
 
 @pytest.mark.parametrize(
@@ -112,12 +156,12 @@ def test_the_cache_knows_whether_it_holds_all_of_a_folder(pipeline):
 def test_a_stage_that_is_forgotten_is_looked_for_among_the_runs(pipeline):
     """Its results in dvc.lock are of another machine: the cache lacks them, DVC would run it."""
     lock = pipeline / "dvc.lock"
-    here = lock.read_text()
+    here = lock.read_text(encoding="utf-8")
     recorded = read_stages(pipeline)["data"].outputs["data"].recorded
     shutil.rmtree(pipeline / "data")
-    lock.write_text(here.replace(recorded, "0" * 32 + ".dir"))
+    lock.write_text(here.replace(recorded, "0" * 32 + ".dir"), encoding="utf-8")
     dvc.forget(pipeline, [])
-    assert "0" * 32 in lock.read_text()
+    assert "0" * 32 in lock.read_text(encoding="utf-8")
     dvc.forget(pipeline, ["data", "unknown"])
 
     assert "is cached - skipping run" in run(pipeline, "dvc", "repro", "data")
@@ -141,40 +185,23 @@ def test_a_command_elsewhere_is_shown_line_by_line(pipeline, tmp_path):
     dvc.follow(pipeline, os.environ, lines.append, "repro", "word")
 
     assert any("echo hello" in line for line in lines)
-    assert (pipeline / "word.txt").read_text() == "hello\n"
+    assert (pipeline / "word.txt").read_text(encoding="utf-8") == "hello\n"
 
 
-# --- the lock file -------------------------------------------------------------------------------
+# --- results -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [b"", b'{"data/raw": {"wri', b"\xff"])
-def test_half_a_lock_file_is_removed(tmp_path, content):
-    file = tmp_path / "rwlock"
-    file.write_bytes(content)
-    repair_lock(file)
-    assert not file.exists()
+def test_restore_lays_out_what_the_cache_has_and_deletes_nothing_else(pipeline, capfd):
+    own = pipeline / "data" / "own"
+    own.write_text("mine", encoding="utf-8")
+    (pipeline / "data" / "a").unlink()
+    shutil.rmtree(pipeline / "grids")
 
+    dvc.restore(pipeline)
 
-def test_a_whole_lock_file_stays_and_a_missing_one_is_no_matter(tmp_path):
-    file = tmp_path / "rwlock"
-    repair_lock(file)
-    file.write_text("{}")
-    repair_lock(file)
-    assert file.read_text() == "{}"
-
-
-def test_a_lock_file_that_is_being_written_stays(tmp_path, monkeypatch):
-    file = tmp_path / "rwlock"
-    file.write_text("")
-    monkeypatch.setattr(dvc.time, "sleep", lambda _: file.write_text('{"data'))
-    repair_lock(file)
-    assert file.read_text() == '{"data'
-
-
-def test_dvc_refuses_half_a_lock_file_and_runs_after_the_repair(pipeline):
-    LOCK_FILE.write_text("")
-    repro = [sys.executable, "-m", "dvc", "repro"]
-    refused = subprocess.run(repro, capture_output=True, text=True, check=False)
-    assert "Unable to read RWLock-file" in refused.stderr
-    repair_lock()
-    subprocess.run(repro, capture_output=True, check=True)
+    assert own.read_text(encoding="utf-8") == "mine"
+    assert (pipeline / "grids" / "1").exists()
+    assert capfd.readouterr().out == ("data stays as it is: files lie there that no cache has\n")
+    own.unlink()
+    dvc.restore(pipeline)
+    assert (pipeline / "data" / "a").exists()

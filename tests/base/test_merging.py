@@ -22,14 +22,16 @@ def branches(trained, tmp_path_factory) -> Repository:
     if sys.platform == "win32":
         pytest.skip("a script of the shell stands for make")
     lab = trained.copied(tmp_path_factory.mktemp("merging") / "lab")
-    (lab.folder / ".git/make").write_text(MAKE)
+    (lab.folder / ".git/make").write_text(MAKE, encoding="utf-8")
     (lab.folder / ".git/make").chmod(0o755)
     for branch, model, rate in (("relu", 0, 0.02), ("linear", 1, 0.02), ("alike", 0, 0.03)):
         lab.run("git", "switch", "-qc", branch, "main")
         lab.repro()
         changed = SMALL.split("learning_rate: 0.01")
         changed[model] += f"learning_rate: {rate}{changed.pop(model + 1)}"
-        (lab.folder / "params.yaml").write_text("learning_rate: 0.01".join(changed))
+        (lab.folder / "params.yaml").write_text(
+            "learning_rate: 0.01".join(changed), encoding="utf-8"
+        )
         lab.repro()
         lab.commit()
     return lab
@@ -50,7 +52,7 @@ def merge(lab: Repository, named: str = "relu", code: int = 0) -> str:
 
 
 def append(lab: Repository, path: str, text: str) -> None:
-    with (lab.folder / path).open("a") as file:
+    with (lab.folder / path).open("a", encoding="utf-8") as file:
         file.write(text)
 
 
@@ -71,9 +73,11 @@ def test_results_of_both_branches_are_put_together_and_nothing_trains(lab):
     printed = merge(lab)
 
     assert stages_run(printed) == ["compare"]
-    assert (lab.folder / "params.yaml").read_text().count("learning_rate: 0.02") == 2
-    assert (lab.folder / "metrics/runs/relu_8.json").read_text() == theirs
-    assert (lab.folder / "metrics/runs/linear_4.json").read_text() == ours
+    assert (lab.folder / "params.yaml").read_text(encoding="utf-8").count(
+        "learning_rate: 0.02"
+    ) == 2
+    assert (lab.folder / "metrics/runs/relu_8.json").read_text(encoding="utf-8") == theirs
+    assert (lab.folder / "metrics/runs/linear_4.json").read_text(encoding="utf-8") == ours
     assert clean(lab)
     assert len(parents(lab)) == 2
     message = lab.run("git", "log", "-1", "--format=%B")
@@ -121,11 +125,11 @@ def test_other_conflicts_stop_it_and_it_goes_on_where_it_was(lab):
         "merging.py: conflicts in params.yaml: resolve them, `git add` them and run `make merge` "
         "again, or undo it all with `git merge --abort`"
     )
-    assert "<<<<" not in (lab.folder / "dvc.lock").read_text()
+    assert "<<<<" not in (lab.folder / "dvc.lock").read_text(encoding="utf-8")
     assert lab.run("git", "diff", "--name-only", "--diff-filter=U") == "params.yaml\n"
     assert merge(lab, code=2).splitlines() == said.splitlines()[1:]  # nothing was resolved yet
 
-    (lab.folder / "params.yaml").write_text(SMALL)
+    (lab.folder / "params.yaml").write_text(SMALL, encoding="utf-8")
     lab.run("git", "add", "params.yaml")
     append(lab, "report.py", "\n")
     assert "not added to the merge: report.py: `git add` them" in merge(lab, code=2)
@@ -146,7 +150,7 @@ def test_a_merge_that_was_begun_by_hand_is_gone_on_with(lab):
 @pytest.mark.slow
 def test_it_can_be_undone_after_the_pipeline_failed(lab):
     before = lab.run("git", "rev-parse", "HEAD")
-    (lab.folder / ".git/make").write_text(f"{MAKE.replace('exec ', '')}exit 1\n")
+    (lab.folder / ".git/make").write_text(f"{MAKE.replace('exec ', '')}exit 1\n", encoding="utf-8")
 
     said = merge(lab, code=2)
 
@@ -180,14 +184,14 @@ def test_what_cannot_be_merged_is_one_line_and_changes_nothing(lab, named, said)
 @pytest.mark.slow
 def test_a_file_in_its_way_stops_it_before_it_begins(lab):
     lab.run("git", "switch", "-q", "relu")
-    (lab.folder / "new.txt").write_text("theirs")
+    (lab.folder / "new.txt").write_text("theirs", encoding="utf-8")
     lab.commit()
     lab.run("git", "switch", "-q", "linear")
-    (lab.folder / "new.txt").write_text("mine, in no commit")
+    (lab.folder / "new.txt").write_text("mine, in no commit", encoding="utf-8")
 
     merge(lab, code=2)
 
-    assert (lab.folder / "new.txt").read_text() == "mine, in no commit"
+    assert (lab.folder / "new.txt").read_text(encoding="utf-8") == "mine, in no commit"
     assert not (lab.folder / ".git/MERGE_HEAD").exists()
 
 
@@ -209,7 +213,7 @@ def test_the_default_branch_of_origin_is_fetched_and_merged(lab, tmp_path):
 
     assert printed.startswith("merging origin/trunk (")
     assert stages_run(printed) == ["compare"]
-    assert (clone.folder / "README.md").read_text().endswith("\nmoved on\n")
+    assert (clone.folder / "README.md").read_text(encoding="utf-8").endswith("\nmoved on\n")
     assert merge(clone, "").splitlines()[1:] == ["nothing to merge"]
     clone.run("git", "switch", "-q", "--detach", "origin/old")
     assert merge(clone, "").splitlines()[1:] == ["moved forward to it: its results are its own"]
@@ -229,6 +233,6 @@ def test_a_stage_is_as_the_branch_has_it_that_changed_it():
 
 
 def test_the_paths_that_github_folds_away_are_the_results():
-    marked = (Path(__file__).parents[2] / ".gitattributes").read_text()
+    marked = (Path(__file__).parents[2] / ".gitattributes").read_text(encoding="utf-8")
 
     assert "\ndvc.lock linguist-generated\nmetrics/** linguist-generated\n" in marked

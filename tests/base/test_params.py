@@ -122,7 +122,7 @@ def test_each_slip_is_reported_in_one_line(old, new, message):
 
 def test_a_network_without_a_file_is_reported_with_the_known_ones(tmp_path):
     path = tmp_path / "params.yaml"
-    path.write_text(SMALL.replace("network: feed_forward", "network: resnet", 1))
+    path.write_text(SMALL.replace("network: feed_forward", "network: resnet", 1), encoding="utf-8")
 
     with pytest.raises(ParamsError, match=r"models.relu_8.network: must be a file of task/netw"):
         params.load(path)

@@ -100,7 +100,7 @@ def called(environment, *arguments: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "lab.base.remote", *arguments],
         env={**inherited, **environment, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False,
+        capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -150,7 +150,7 @@ def test_nothing_is_done_unless_both_are_set(environment, missing, capsys):
 def test_the_remote_is_written_and_the_token_only_where_git_ignores_it(repository, has_token):
     printed = called({"DAGSHUB_USER_TOKEN": TOKEN} if has_token else {}, "write", "owner/lab")
 
-    config = (repository / ".dvc" / "config").read_text()
+    config = (repository / ".dvc" / "config").read_text(encoding="utf-8")
     assert "https://dagshub.com/owner/lab.dvc" in config
     assert "remote = dagshub" in config
     with_token = [path for path, content in tree(repository).items() if TOKEN.encode() in content]

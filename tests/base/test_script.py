@@ -9,7 +9,7 @@ from support import PATIENCE_SECONDS, ROOT, started
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT, capture_output=True, encoding="utf-8", check=False,
         env={**os.environ, "LAB_DEBUG": "", **environment},
     )  # fmt: skip
 
@@ -30,6 +30,13 @@ def test_an_interrupt_while_modules_are_imported_is_one_line():
 
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "-c: interrupted; nothing half-written was left behind\n"
+
+
+def test_a_locale_that_knows_ascii_alone_is_not_heeded():
+    begins = "import sys\nfrom lab.base.script import begin\nbegin()"
+    done = python(f"{begins}\nprint(sys.flags.utf8_mode, sys.argv)", LC_ALL="C", PYTHONUTF8="0")
+
+    assert (done.stdout, done.stderr) == ("1 ['-c']\n", "")
 
 
 def test_missing_packages_are_one_line():
@@ -140,6 +147,13 @@ def test_a_missing_file_that_nobody_asked_the_user_for_is_a_bug(name):
 
     assert done.returncode == 1
     assert "FileNotFoundError" in done.stderr
+
+
+def test_a_module_of_ours_that_is_gone_is_a_bug():
+    done = run("from lab.base import renamed_meanwhile")
+
+    assert done.returncode == 1
+    assert "ImportError: cannot import name 'renamed_meanwhile'" in done.stderr
 
 
 def test_debugging_shows_the_traceback_before_the_line():

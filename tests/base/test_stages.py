@@ -36,9 +36,9 @@ def status(folder: Path) -> set[str]:
 
 
 def edit(path: str, old: str, new: str) -> None:
-    text = Path(path).read_text()
+    text = Path(path).read_text(encoding="utf-8")
     assert old in text
-    Path(path).write_text(text.replace(old, new))
+    Path(path).write_text(text.replace(old, new), encoding="utf-8")
 
 
 def test_all_is_known_of_stages_that_are_up_to_date(pipeline):
@@ -91,7 +91,7 @@ def test_dvc_status_says_the_same_of_the_working_tree_and_of_a_commit(
 
 def test_files_that_are_not_tracked_or_ignored_make_no_difference(pipeline):
     (pipeline / "code" / "__pycache__").mkdir()
-    (pipeline / "code" / "__pycache__" / "x.pyc").write_text("x")
+    (pipeline / "code" / "__pycache__" / "x.pyc").write_text("x", encoding="utf-8")
 
     assert changed(read_stages(pipeline)) == status(pipeline) == set()
 
@@ -154,7 +154,7 @@ def test_a_stage_that_never_ran_has_no_last_command(pipeline):
 )
 @pytest.mark.parametrize("is_committed", [True, False])
 def test_a_pipeline_that_dvc_cannot_read_is_one_line(pipeline, path, content, is_committed):
-    Path(path).write_text(content)
+    Path(path).write_text(content, encoding="utf-8")
     revision = commit(pipeline) if is_committed else None
 
     with pytest.raises(DVCError) as caught:
@@ -193,3 +193,87 @@ def test_a_folder_of_a_commit_hashes_as_dvc_recorded_it(pipeline):
 def test_a_commit_that_git_lacks_is_one_line(pipeline):
     with pytest.raises(DVCError, match="DVC cannot open the project"):
         read_stages(pipeline, "0" * 40)
+
+
+# --- more than one dvc.yaml, and files that no stage writes ---------------------------------------
+
+
+@pytest.fixture
+def spread(tmp_path, monkeypatch) -> Path:
+    """A project with `wdir`, a stage's `vars`, a second dvc.yaml, an import and added data."""
+    project = tmp_path / "project"
+    for name, content in SPREAD.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(content, encoding="utf-8")
+    monkeypatch.chdir(project)
+    (project / "sub").mkdir()
+    for command in (
+        "git init --quiet",
+        "dvc init --quiet",
+        "dvc add --quiet added.txt",
+        "dvc import-url --quiet ../source.txt imported.txt",
+        "dvc repro --quiet -P",
+    ):
+        run(project, *command.split())
+    commit(project)
+    return project
+
+
+SPREAD = {
+    "../source.txt": "source\n",
+    "added.txt": "added\n",
+    "other/p.yaml": "depth: 1\n",
+    "other/dvc.yaml": """\
+vars: [p.yaml]
+stages:
+  other: {cmd: "echo ${depth} > o.txt", params: [p.yaml: [depth]], outs: [o.txt: {cache: false}]}
+""",
+    "dvc.yaml": """\
+stages:
+  inner:
+    wdir: sub
+    vars: [{word: hello}]
+    cmd: echo ${word} > o.txt
+    deps: [../imported.txt, ../added.txt]
+    outs: [o.txt: {cache: false}]
+  join:
+    cmd: cat sub/o.txt other/o.txt > join.txt
+    deps: [sub/o.txt, other/o.txt]
+    outs: [join.txt: {cache: false}]
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "expected"),
+    [
+        ("dvc.yaml", "word: hello", "word: bye", {"inner"}),
+        ("other/p.yaml", "depth: 1", "depth: 2", {"other/dvc.yaml:other"}),
+        ("added.txt", "added", "more", {"inner"}),
+        ("imported.txt", "source", "forged", {"inner"}),
+        ("../source.txt", "source", "moved on", set()),  # an import is frozen
+        ("imported.txt.dvc", "frozen: true\n", "", set()),
+    ],
+)
+def test_dvc_status_says_the_same_of_a_spread_project(spread, path, old, new, expected):
+    edit(path, old, new)
+
+    data = {f"{path}.dvc" for path in ("added.txt", "imported.txt")}  # each reader knows of it
+    assert changed(read_stages(spread)) == status(spread) - data == expected
+    stages = read_stages(spread)
+    assert {*stages["join"].follows} == {"inner", "other/dvc.yaml:other"}
+
+
+def test_an_import_that_dvc_would_fetch_anew_is_a_stage_that_would_run(spread):
+    edit("imported.txt.dvc", "frozen: true\n", "")
+    assert changed(read_stages(spread)) == status(spread) == set()
+    edit("../source.txt", "source", "moved on")
+
+    stages = read_stages(spread)
+
+    assert changed(stages) == status(spread) == {"imported.txt.dvc"}
+    assert stages["inner"].follows == ("imported.txt.dvc",)
+    run(spread, "dvc", "repro", "--quiet", "--pull")
+    assert changed(read_stages(spread)) == set()
+    Path("../source.txt").unlink()
+    assert changed(read_stages(spread)) == {"imported.txt.dvc"}  # what nobody can tell is stale

@@ -47,11 +47,17 @@ def recorded(tmp_path):
 
     def make(code: int = 0) -> None:
         program = tmp_path / "bin" / "cml"
-        program.write_text(RECORDER.format(python=sys.executable, log=str(log), code=code))
+        program.write_text(
+            RECORDER.format(python=sys.executable, log=str(log), code=code), encoding="utf-8"
+        )
         program.chmod(0o755)
 
     def seen() -> list[dict]:
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return (
+            [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+            if log.exists()
+            else []
+        )
 
     make()
     return make, seen
@@ -98,11 +104,11 @@ def step(server, monkeypatch, tmp_path):
     monkeypatch.setenv("GITHUB_RUN_ID", "99")
 
     def run(name: str, event) -> str:
-        (tmp_path / "event.json").write_text(json.dumps(event))
+        (tmp_path / "event.json").write_text(json.dumps(event), encoding="utf-8")
         steps = {"lost": lost.main}
         steps.get(name, getattr(trusted if hasattr(trusted, name) else script, name, None))()
         output = tmp_path / "OUTPUT"
-        return output.read_text() if output.exists() else ""
+        return output.read_text(encoding="utf-8") if output.exists() else ""
 
     return run
 

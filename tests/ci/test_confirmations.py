@@ -139,7 +139,10 @@ def test_what_a_run_trains_anew(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(
-        (TINY / "params.yaml").read_text().replace("was:", f"budget: {budget}\n  was:")
+        (TINY / "params.yaml")
+        .read_text(encoding="utf-8")
+        .replace("was:", f"budget: {budget}\n  was:"),
+        encoding="utf-8",
     )
     monkeypatch.setenv("GITHUB_RUN_ID", "31")
     pull = server.add_pull(7, "a" * 40, "change")

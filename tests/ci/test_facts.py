@@ -112,4 +112,4 @@ def test_the_token_reaches_no_command_line_and_no_file(forge, monkeypatch):
 
     assert seen
     assert "the-token" not in str(seen)
-    assert "extraheader" not in (forge.trusted / ".git" / "config").read_text()
+    assert "extraheader" not in (forge.trusted / ".git" / "config").read_text(encoding="utf-8")

@@ -50,7 +50,7 @@ def checkout(tmp_path, monkeypatch) -> Path:
     git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "second")
     sha = git(tmp_path, "rev-parse", "HEAD~1")
     event = {"pull_request": {"base": {"ref": "trunk", "sha": sha}}}
-    (tmp_path / "event.json").write_text(json.dumps(event))
+    (tmp_path / "event.json").write_text(json.dumps(event), encoding="utf-8")
     (tmp_path / "report").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event.json"))
@@ -106,7 +106,7 @@ def test_any_bytes_are_a_log(checkout):
 
 
 def test_the_commit_and_its_baseline_stand_beside_it_and_no_report_does(checkout):
-    (checkout / "report/run.log").write_text(DVC)
+    (checkout / "report/run.log").write_text(DVC, encoding="utf-8")
     (checkout / "report/report.json").touch()  # collected, and then something failed
 
     failing.main()
@@ -116,17 +116,17 @@ def test_the_commit_and_its_baseline_stand_beside_it_and_no_report_does(checkout
         baseline=git(checkout, "rev-parse", "HEAD~1"), stage="compare", lines=SAID,
     )  # fmt: skip
     assert not (checkout / "report/report.json").exists()
-    assert (checkout / "SUMMARY").read_text() == "\n".join(
+    assert (checkout / "SUMMARY").read_text(encoding="utf-8") == "\n".join(
         ["**No report**: the stage `compare` failed", "", "```text", *SAID, "```", ""]
     )
 
 
 def test_nothing_in_the_summary_ends_its_code(checkout):
-    (checkout / "report/run.log").write_text("x\n```\n# heading\n````\n")
+    (checkout / "report/run.log").write_text("x\n```\n# heading\n````\n", encoding="utf-8")
 
     failing.main()
 
-    lines = (checkout / "SUMMARY").read_text().splitlines()
+    lines = (checkout / "SUMMARY").read_text(encoding="utf-8").splitlines()
     assert (lines[2], lines[-1]) == ("`````text", "`````")
 
 
@@ -148,7 +148,7 @@ def test_without_a_checkout_it_says_so(tmp_path, monkeypatch):
 
 
 def test_it_needs_no_package_for_their_installation_may_be_what_failed(checkout):
-    (checkout / "report/run.log").write_text("error: no such file: x.whl\n")
+    (checkout / "report/run.log").write_text("error: no such file: x.whl\n", encoding="utf-8")
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import runpy; "
     code += "runpy.run_module('lab.ci.failing', run_name='__main__')"
     command = [sys.executable, "-I", "-S", "-c", code]

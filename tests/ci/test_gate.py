@@ -100,7 +100,7 @@ def test_without_a_comment_the_check_still_says_it(report, server, trials, tmp_p
     assert server.comments == []
     assert server.checks[0]["conclusion"] == "failure"
     assert "Regressed" in server.checks[0]["output"]["summary"]
-    summary = (tmp_path / "STEP_SUMMARY").read_text()
+    summary = (tmp_path / "STEP_SUMMARY").read_text(encoding="utf-8")
     assert "▼ **Regressed**" in summary
     assert "The comment could not be written" in summary
 
@@ -242,7 +242,7 @@ def test_nothing_to_report_is_said_and_is_no_failure(step, server, trials, tmp_p
 
     assert step("page", event) == ""
     assert "nothing to report" in capsys.readouterr().out
-    assert "no open pull request" in (tmp_path / "STEP_SUMMARY").read_text()
+    assert "no open pull request" in (tmp_path / "STEP_SUMMARY").read_text(encoding="utf-8")
     assert server.comments == server.checks == []
 
 

@@ -35,10 +35,10 @@ def said(step, capsys, tmp_path):
 
     def run(event) -> list[str]:
         capsys.readouterr()
-        (tmp_path / "STEP_SUMMARY").write_text("")
+        (tmp_path / "STEP_SUMMARY").write_text("", encoding="utf-8")
         step("offer", event)
         lines = capsys.readouterr().out.splitlines()
-        summary = (tmp_path / "STEP_SUMMARY").read_text()
+        summary = (tmp_path / "STEP_SUMMARY").read_text(encoding="utf-8")
         assert summary == "".join(f"`{line.replace('`', chr(39))}`\n\n" for line in lines)
         return lines
 

@@ -120,7 +120,9 @@ def test_a_failing_cml_is_tried_twice_then_replaced(api, server, recorded, capsy
 
 
 def test_a_hanging_cml_is_ended(api, server, recorded, tmp_path, monkeypatch):
-    (tmp_path / "bin" / "cml").write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
+    (tmp_path / "bin" / "cml").write_text(
+        f"#!{sys.executable}\nimport time\ntime.sleep(60)\n", encoding="utf-8"
+    )
     monkeypatch.setattr(cml, "TIMEOUT_SECONDS", 0.2)
 
     posting.comment(api, SERVER, 7, f"{MARK}\nreal")

@@ -67,10 +67,10 @@ def test_the_job_that_chooses_the_machine_needs_no_package(tmp_path, value, mach
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code],
         env={**os.environ, "RUNS_ON": value, "GITHUB_OUTPUT": str(output)},
-        capture_output=True, text=True, check=True,
+        capture_output=True, encoding="utf-8", check=True,
     )  # fmt: skip
 
-    assert output.read_text() == f"runs-on={json.dumps(machine)}\n"
+    assert output.read_text(encoding="utf-8") == f"runs-on={json.dumps(machine)}\n"
     assert ("GitHub's machine is used instead" in done.stdout) == (value == "[lab")
 
 

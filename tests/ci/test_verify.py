@@ -40,7 +40,7 @@ class Project:
         return run_in(self.folder, environment(), *command)
 
     def write(self, name: str, content: str) -> None:
-        (self.folder / name).write_text(content)
+        (self.folder / name).write_text(content, encoding="utf-8")
 
     def commit(self, message: str) -> str:
         self.run("git", "add", "-A")
@@ -161,7 +161,9 @@ def test_this_repository_is_rebuilt_and_a_planted_cause_is_found(tmp_path, capfd
     assert verify(project.folder) == []
 
     planted = project.folder / "lab" / "base" / "files.py"
-    planted.write_text(planted.read_text().replace("indent=2", "indent=1"))
+    planted.write_text(
+        planted.read_text(encoding="utf-8").replace("indent=2", "indent=1"), encoding="utf-8"
+    )
     project.commit("Another layout of JSON")
 
     assert verify(project.folder) == [

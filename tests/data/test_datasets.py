@@ -90,7 +90,7 @@ def test_a_module_without_data_sets_is_one_line(monkeypatch: pytest.MonkeyPatch)
 def test_a_module_that_does_not_import_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "data.py").write_text("import nowhere_to_be_found\n")
+    (tmp_path / "data.py").write_text("import nowhere_to_be_found\n", encoding="utf-8")
     monkeypatch.setattr("task.__path__", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "task.data")
 

@@ -62,7 +62,7 @@ def test_a_wrong_description_is_refused(
 ) -> None:
     good = described.model_dump()
     path = tmp_path / "dataset.json"
-    path.write_text(json.dumps(good | change))
+    path.write_text(json.dumps(good | change), encoding="utf-8")
 
     with pytest.raises(DataError) as caught:
         description.read_description(path)

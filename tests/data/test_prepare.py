@@ -67,13 +67,13 @@ BLOCKED_FOLDERS = ["data", "data/raw", "data/raw/tiny", "data/prepared", "metric
 def test_a_file_where_a_folder_belongs_is_one_line(checkout: Checkout, blocked: str) -> None:
     path = checkout.folder / blocked
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("in the way")
+    path.write_text("in the way", encoding="utf-8")
 
     line = checkout.refusal()
 
     assert line.startswith(blocked)
     assert line.endswith("remove the file that stands where a folder belongs, then run again")
-    assert path.read_text() == "in the way"
+    assert path.read_text(encoding="utf-8") == "in the way"
 
 
 def test_a_folder_where_a_file_belongs_is_one_line(checkout: Checkout) -> None:
@@ -131,13 +131,13 @@ def test_a_full_disk_leaves_whole_files_of_one_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     params = Path("params.yaml")
-    params.write_text(SMALL)
+    params.write_text(SMALL, encoding="utf-8")
     with disk_full_at(-1) as writes:
         prepare.main()
     first = contents(tmp_path)
     assert writes == [6 + 1], "every file is synced: prepared, description"
 
-    params.write_text(SMALL.replace("split_seed: 0", "split_seed: 99"))
+    params.write_text(SMALL.replace("split_seed: 0", "split_seed: 99"), encoding="utf-8")
     for number in range(7):
         with disk_full_at(number), pytest.raises(OSError, match="No space left") as caught:
             prepare.main()

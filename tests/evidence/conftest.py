@@ -67,7 +67,7 @@ with Meter() as meter:
               for number in range(train.epochs)]
 trained = Trained(seeds, weights, 4, tuple(epochs), validation, test)
 write_trained(name, trained, data, device=device, precision="float32")
-write_cost(name, meter.usage, 1_000, tracked(name)[0])
+write_cost(meter.usage, 1_000, tracked(name)[0])
 
 def main() -> None:
     """So that a test can break it."""
@@ -89,7 +89,7 @@ class Repository:
 
     def run(self, *command: str) -> str:
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
+            command, cwd=self.folder, env=self.environment, capture_output=True, encoding="utf-8",
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -104,9 +104,9 @@ class Repository:
         self.run("dvc", "repro", *targets)
 
     def edit(self, path: str, old: str, new: str) -> None:
-        text = (self.folder / path).read_text()
+        text = (self.folder / path).read_text(encoding="utf-8")
         assert old in text
-        (self.folder / path).write_text(text.replace(old, new))
+        (self.folder / path).write_text(text.replace(old, new), encoding="utf-8")
 
     def copy(self, folder: Path) -> "Repository":
         shutil.copytree(self.folder, folder, symlinks=True)
@@ -125,8 +125,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Repository:
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, folder / name)
     lay_out_the_tiny_task(folder)
-    (folder / "params.yaml").write_text(PARAMS)
-    (folder / "train.py").write_text(TRAIN)
+    (folder / "params.yaml").write_text(PARAMS, encoding="utf-8")
+    (folder / "train.py").write_text(TRAIN, encoding="utf-8")
     repository.run("git", "init", "--quiet", "--initial-branch=main")
     repository.run("dvc", "init", "--quiet")
     repository.run("dvc", "config", "core.autostage", "true")

@@ -78,7 +78,7 @@ def test_committed_results_that_are_stale_are_reported_when_fresh_ones_are_there
 def test_a_detached_head_and_a_dirty_tree_work(repository):
     repository.commit("empty")
     repository.run("git", "checkout", "--quiet", "--detach")
-    Path("notes | `odd` @name.txt").write_text("one\ntwo\n")
+    Path("notes | `odd` @name.txt").write_text("one\ntwo\n", encoding="utf-8")
     found = collected()
 
     assert found.candidate.uncommitted == ["notes | `odd` @name.txt"]
@@ -195,8 +195,8 @@ def test_a_baseline_without_a_pipeline_makes_every_model_new(repository):
 
 def test_a_baseline_of_an_older_schema_is_missing(repository):
     for name in ("relu_8", "linear_4"):
-        Path(f"metrics/runs/{name}.json").write_text('{"accuracy": 0.97}')
-    Path("dvc.yaml").write_text("stages:\n  train:\n    cmd: 'true'\n")
+        Path(f"metrics/runs/{name}.json").write_text('{"accuracy": 0.97}', encoding="utf-8")
+    Path("dvc.yaml").write_text("stages:\n  train:\n    cmd: 'true'\n", encoding="utf-8")
     repository.commit("older schema")
     found_at = repository.run("git", "rev-parse", "HEAD")
     repository.run("git", "checkout", "--quiet", "HEAD~1", "--", ".")
@@ -251,12 +251,12 @@ def commit_outputs() -> None:
 
 
 def test_a_baseline_described_by_schema_1_is_compared_without_making_it_again(repository):
-    today = DESCRIBED.read_text()
-    DESCRIBED.write_text(json.dumps(as_in_schema_1(json.loads(today))))
+    today = DESCRIBED.read_text(encoding="utf-8")
+    DESCRIBED.write_text(json.dumps(as_in_schema_1(json.loads(today))), encoding="utf-8")
     commit_outputs()
     repository.commit("as it was")
     repository.run("git", "branch", "--quiet", "--force", "main")
-    DESCRIBED.write_text(today)
+    DESCRIBED.write_text(today, encoding="utf-8")
     commit_outputs()
     repository.commit("as it is")
     found = collected()
@@ -328,11 +328,11 @@ def test_classes_that_have_other_names_are_said_in_one_line(repository, monkeypa
 
 
 def test_results_of_another_number_of_classes_than_the_data_are_missing(repository):
-    described = json.loads(DESCRIBED.read_text())
+    described = json.loads(DESCRIBED.read_text(encoding="utf-8"))
     described["class_names"].append("up")
     for name in ("train", "validation", "test"):
         described[name]["examples_per_class"].append(0)
-    DESCRIBED.write_text(json.dumps(described))
+    DESCRIBED.write_text(json.dumps(described), encoding="utf-8")
     found = collected()
 
     assert set(words(found).values()) == {"missing"}

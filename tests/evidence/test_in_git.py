@@ -48,10 +48,10 @@ def test_results_that_were_not_committed_do_not_pass_though_what_was_made_is_jud
 
 def test_an_edit_of_results_by_hand_is_stale(repository, monkeypatch):
     path = Path("metrics/runs/relu_8.json")
-    kept = path.read_text()
-    path.write_text(kept.replace("0.9", "0.95"))
+    kept = path.read_text(encoding="utf-8")
+    path.write_text(kept.replace("0.9", "0.95"), encoding="utf-8")
     repository.commit("better")
-    path.write_text(kept)
+    path.write_text(kept, encoding="utf-8")
     found = collected()
 
     assert found.candidate.committed_stale == [
@@ -63,12 +63,12 @@ def test_an_edit_of_results_by_hand_is_stale(repository, monkeypatch):
 def test_results_that_cannot_be_read_are_stale_though_dvc_lock_names_them(repository, monkeypatch):
     """Whoever writes both by hand."""
     path = Path("metrics/runs/relu_8.json")
-    kept = path.read_text()
-    path.write_text("{}")
+    kept = path.read_text(encoding="utf-8")
+    path.write_text("{}", encoding="utf-8")
     with Repo() as repo:
         repo.commit("train@relu_8", force=True)
     repository.commit("nonsense")
-    path.write_text(kept)
+    path.write_text(kept, encoding="utf-8")
     with Repo() as repo:
         repo.commit("train@relu_8", force=True)
     found = collected()
@@ -89,7 +89,7 @@ def test_what_only_reads_results_is_stale_too_where_it_ran_once(repository):
     assert committed_staleness(Path(), read_stages(Path(), "HEAD"), "HEAD") == {}
 
     Path("models/runs/removed").mkdir()  # of a model that only this machine had once
-    Path("models/runs/removed/weights").write_text("old")
+    Path("models/runs/removed/weights").write_text("old", encoding="utf-8")
     repository.repro("compare")
     merged(repository, "ran")
     assert committed_staleness(Path(), read_stages(Path(), "HEAD"), "HEAD") == {}
@@ -105,7 +105,9 @@ def test_what_only_reads_results_is_stale_too_where_it_ran_once(repository):
 
 def test_what_was_stale_before_the_branch_began_is_not_its_fault(repository, monkeypatch):
     stale_main(repository)
-    Path("README.md").write_text("A branch that changes no cause of any result.\n")
+    Path("README.md").write_text(
+        "A branch that changes no cause of any result.\n", encoding="utf-8"
+    )
     repository.commit("read me")
     remake(monkeypatch)
     found = collected()
@@ -136,11 +138,11 @@ def test_what_was_stale_before_the_branch_began_is_not_its_fault(repository, mon
 )
 def test_a_branch_that_changes_a_cause_has_the_fault(repository, monkeypatch, path, old, new):
     stale_main(repository)
-    kept = Path(path).read_text()
+    kept = Path(path).read_text(encoding="utf-8")
     repository.edit(path, old, new)
     repository.commit("change")
     if path.startswith("metrics/"):
-        Path(path).write_text(kept)
+        Path(path).write_text(kept, encoding="utf-8")
     remake(monkeypatch)
     found = collected()
 
@@ -210,7 +212,7 @@ def test_uncommitted_work_is_no_other_machine(repository, monkeypatch):
     repository.edit("params.yaml", "relu, dropout: 0.0", "relu, dropout: 0.2")
     repository.edit("params.yaml", "hidden: [8]", "hidden: [80]")
     remake(monkeypatch)
-    Path("notes.txt").write_text("and a file that no stage reads")
+    Path("notes.txt").write_text("and a file that no stage reads", encoding="utf-8")
     found = collected()
 
     assert [model.committed for model in found.models] == [None, None]
@@ -301,8 +303,10 @@ def test_of_a_model_that_was_removed_nothing_is_trained_unless_it_was_the_best(
 ):
     remake_elsewhere(monkeypatch, confidence=0.8)
     merged(repository, "main's results, of a laptop")
-    params = Path("params.yaml").read_text().splitlines(keepends=True)
-    Path("params.yaml").write_text("".join(row for row in params if "linear_4:" not in row))
+    params = Path("params.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    Path("params.yaml").write_text(
+        "".join(row for row in params if "linear_4:" not in row), encoding="utf-8"
+    )
     repository.repro("train")
     shown.clear()
     found = collected()

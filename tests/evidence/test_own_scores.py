@@ -119,10 +119,10 @@ def test_stored_scores_of_other_functions_or_results_are_not_used(repository, mo
         changed.setattr(scores, "own_sources", lambda: [other])
         assert words(collected()) == {"new score"}
 
-    table = json.loads(scores.SCORES.read_text())
+    table = json.loads(scores.SCORES.read_text(encoding="utf-8"))
     for spreads in table["test"].values():
         spreads["loss"]["per_seed"][0] += 1e-9
-    scores.SCORES.write_text(json.dumps(table))
+    scores.SCORES.write_text(json.dumps(table), encoding="utf-8")
     repository.commit("of other results")
     repository.run("git", "branch", "--quiet", "--force", "main")
     found = collected()

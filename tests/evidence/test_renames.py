@@ -70,7 +70,9 @@ class Params:
 
 def revision(results: str, **models: int) -> RevisionResults:
     """Models with params, and with results that differ by a letter each."""
-    run = ModelResults.model_validate_json(Path("metrics/runs/linear_4.json").read_text())
+    run = ModelResults.model_validate_json(
+        Path("metrics/runs/linear_4.json").read_text(encoding="utf-8")
+    )
     runs = {
         name: run.model_copy(update={"model": name, "device": letter})
         for name, letter in zip(models, results, strict=True)
@@ -146,8 +148,10 @@ def test_a_name_that_the_baseline_has_was_itself(repository, monkeypatch, was):
 
 def test_the_best_model_is_compared_with_the_best_there_was(repository, monkeypatch):
     """The best one goes, and what stays has not changed at all."""
-    params = Path("params.yaml").read_text().splitlines(keepends=True)
-    Path("params.yaml").write_text("".join(row for row in params if "relu_8:" not in row))
+    params = Path("params.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    Path("params.yaml").write_text(
+        "".join(row for row in params if "relu_8:" not in row), encoding="utf-8"
+    )
     remake(monkeypatch)
     found = collected()
     judged = judge(found)

@@ -330,7 +330,7 @@ def test_what_is_drawn_and_written_stays_in_the_output_folder(seed, tmp_path):
 
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
         assert {path.name for path in (tmp_path / "out").iterdir()} <= set(usual)
-        check_html((tmp_path / "out" / "report.html").read_text())
+        check_html((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
 
 
 # --- whole files ---------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def test_a_path_that_no_file_of_the_project_has_reads_as_none(tmp_path, path):
 
 @pytest.mark.parametrize("content", ["a: [1", "models:\n  'a/b': {}\n", "models:\n  '..': {}\n"])
 def test_damaged_params_are_refused(tmp_path, content):
-    (tmp_path / "params.yaml").write_text(content)
+    (tmp_path / "params.yaml").write_text(content, encoding="utf-8")
 
     with pytest.raises(RevisionError, match=r"^params\.yaml"):
         model_params(WorkingTree(tmp_path))
@@ -31,7 +31,8 @@ def test_damaged_params_are_refused(tmp_path, content):
 
 def test_pins_are_read_from_requirements(tmp_path):
     (tmp_path / "requirements.txt").write_text(
-        "# made by\ntorch==2.15.0 \\\n    --hash=sha256:00\nnumpy==2.4.0 ; python_version>'3'\n"
+        "# made by\ntorch==2.15.0 \\\n    --hash=sha256:00\nnumpy==2.4.0 ; python_version>'3'\n",
+        encoding="utf-8",
     )
 
     assert pins(WorkingTree(tmp_path)) == {"torch": "2.15.0", "numpy": "2.4.0"}

@@ -103,7 +103,7 @@ def test_of_a_folder_the_files_that_changed_are_named(repository):
     """Edited, new and removed ones, in the working tree and in a commit; results are older."""
     repository.commit("nothing to do with it")
     repository.edit("lab/training/optimizer.py", "SGD_MOMENTUM = 0.9", "SGD_MOMENTUM = 0.8")
-    Path("lab/training/new.py").write_text("")
+    Path("lab/training/new.py").write_text("", encoding="utf-8")
     Path("lab/training/stacks.py").unlink()
     changed = [f"lab/training/{name}.py changed" for name in ("new", "optimizer", "stacks")]
 
@@ -114,15 +114,15 @@ def test_of_a_folder_the_files_that_changed_are_named(repository):
 def test_a_folder_is_named_itself_where_git_does_not_know_or_many_files_changed(repository):
     repository.edit("dvc.lock", "path: lab/training", "path: lab/training ")
     for path in Path("lab/training").glob("*.py"):
-        path.write_text(path.read_text() + "# more\n")
+        path.write_text(path.read_text(encoding="utf-8") + "# more\n", encoding="utf-8")
     assert len(list(Path("lab/training").glob("*.py"))) > 5 or len(stale_here()) == 2
     for number in range(6):
-        Path(f"lab/training/n{number}.py").write_text("")
+        Path(f"lab/training/n{number}.py").write_text("", encoding="utf-8")
     assert stale_here()["train@relu_8"] == ["lab/training changed"]
 
-    entries = Path("dvc.lock").read_text()
+    entries = Path("dvc.lock").read_text(encoding="utf-8")
     recorded = read_stages(Path())["train@relu_8"].dependencies["lab/training"].recorded
-    Path("dvc.lock").write_text(entries.replace(recorded, f"{'0' * 32}.dir"))
+    Path("dvc.lock").write_text(entries.replace(recorded, f"{'0' * 32}.dir"), encoding="utf-8")
     repository.run("git", "checkout", "--quiet", "lab/training/optimizer.py")
     assert stale_here()["train@relu_8"] == ["lab/training changed"]
 

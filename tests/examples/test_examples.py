@@ -25,8 +25,8 @@ def clone(tmp_path) -> Repository:
     copy_of_the_code(folder)
     for name in ("metrics", "models"):
         (folder / name / "runs").mkdir(parents=True)
-        (folder / name / "runs" / "relu_128.json").write_text("{}")
-    (folder / "dvc.lock").write_text("schema: '2.0'\n")
+        (folder / name / "runs" / "relu_128.json").write_text("{}", encoding="utf-8")
+    (folder / "dvc.lock").write_text("schema: '2.0'\n", encoding="utf-8")
     repository = Repository(folder)
     repository.run("git", "init", "-q", "-b", "main")
     repository.commit()
@@ -81,6 +81,19 @@ def test_an_example_takes_the_place_of_the_task_and_of_its_results(clone, name):
     clone.run(sys.executable, "-m", "lab.data.datasets")  # as `make repro` begins
 
 
+def test_files_of_the_user_s_stay_beside_the_results_that_go(clone):
+    for file in ("models/own.safetensors", "metrics/own.tmp", "data/raw/own.csv"):
+        (clone.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (clone.folder / file).write_text("mine", encoding="utf-8")
+    (clone.folder / ".git/info").mkdir(exist_ok=True)
+    (clone.folder / ".git/info/exclude").write_text("*.tmp\n", encoding="utf-8")
+
+    applied(clone, EXAMPLES[0])
+
+    for file in ("models/own.safetensors", "metrics/own.tmp", "data/raw/own.csv"):
+        assert (clone.folder / file).read_text(encoding="utf-8") == "mine"
+
+
 # --- when nothing is replaced --------------------------------------------------------------------
 
 
@@ -92,12 +105,13 @@ def test_an_example_takes_the_place_of_the_task_and_of_its_results(clone, name):
         ("params.yaml", "edited: true\n"),
         ("tests/task/test_own.py", "own = True\n"),
         ("task/common/__init__.py", None),
+        ("metrics/own.json", "{}\n"),
     ],
 )
 def test_work_that_is_not_committed_is_not_replaced(clone, file, content):
     path = clone.folder / file
     path.parent.mkdir(exist_ok=True)
-    path.write_text(content) if content else path.unlink()
+    path.write_text(content, encoding="utf-8") if content else path.unlink()
     before = without_caches(tree(clone.folder))
 
     said = clone.run("make", "-s", "example", f"NAME={EXAMPLES[0]}", code=2)
@@ -187,7 +201,7 @@ def report(repository: Repository) -> dict:
 
 def learn_slowly(file: Path, model: str, value: float) -> None:
     """Changes one model's learning rate; the rest of the file stays as it is."""
-    head, entry = re.split(rf"(?m)^(?=  {model}:)", file.read_text(), maxsplit=1)
+    head, entry = re.split(rf"(?m)^(?=  {model}:)", file.read_text(encoding="utf-8"), maxsplit=1)
     entry, count = re.subn(r"learning_rate: [^\s,}]+", f"learning_rate: {value}", entry, count=1)
     assert count == 1
-    file.write_text(head + entry)
+    file.write_text(head + entry, encoding="utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import ROOT, run_in, tracked_files
 
-PAGE = (ROOT / "docs/own-task.md").read_text()
+PAGE = (ROOT / "docs/own-task.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -38,7 +38,7 @@ def test_ten_minutes_to_your_own(clone: Path) -> None:
     for path, language, content in BLOCK.findall(PAGE):
         if path:
             (clone / path).parent.mkdir(parents=True, exist_ok=True)
-            (clone / path).write_text(content)
+            (clone / path).write_text(content, encoding="utf-8")
             written.append(path)
         elif language == "console":
             for command in re.findall(r"^\$ (.+)$", content, re.MULTILINE):
@@ -55,9 +55,9 @@ def test_ten_minutes_to_your_own(clone: Path) -> None:
     ]
     assert "1 passed" in outputs["python -m pytest -q tests/task"]
     for model in ("relu_32", "wide_64"):
-        results = json.loads((clone / f"metrics/runs/{model}.json").read_text())
+        results = json.loads((clone / f"metrics/runs/{model}.json").read_text(encoding="utf-8"))
         assert results["test"]["accuracy"]["mean"] > 0.9
     report = outputs["make report BASE=HEAD"]
     assert "wide_64" in report
     assert "relu_32 (identical, not retrained)" in report
-    assert "macro_f1" in (clone / "report/report.md").read_text()
+    assert "macro_f1" in (clone / "report/report.md").read_text(encoding="utf-8")

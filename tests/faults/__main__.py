@@ -42,7 +42,9 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
     print(table(outcomes, time.monotonic() - began, options))
     if options.outcomes:
-        options.outcomes.write_text(json.dumps([asdict(each) for each in outcomes], indent=1))
+        options.outcomes.write_text(
+            json.dumps([asdict(each) for each in outcomes], indent=1), encoding="utf-8"
+        )
     return 1 if any(outcome.losses for outcome in outcomes) else 0
 
 

@@ -96,10 +96,13 @@ def away(right: Right, found: Mapping[str, str]) -> list[str]:
 def is_a_mixture(place: Place) -> bool:
     """Whether every entry of `dvc.lock` is an old one or a new one."""
     try:
-        found = stages((place.project.folder / "dvc.lock").read_text())
+        found = stages((place.project.folder / "dvc.lock").read_text(encoding="utf-8"))
     except (YAMLError, TypeError, KeyError):
         return False
-    known = [stages((each / "dvc.lock").read_text()) for each in (place.bench.old, place.bench.new)]
+    known = [
+        stages((each / "dvc.lock").read_text(encoding="utf-8"))
+        for each in (place.bench.old, place.bench.new)
+    ]
     return set(found) <= {entry for entries in known for entry in entries}
 
 

@@ -161,15 +161,17 @@ def limited(place: Place, command: str, limit: int) -> tuple[Ended, int]:
     group = MEMORY / uuid.uuid4().hex
     group.mkdir()
     try:
-        (group / "memory.limit_in_bytes").write_text(str(limit))
+        (group / "memory.limit_in_bytes").write_text(str(limit), encoding="utf-8")
         join = 'echo $$ > "$0" && exec "$@"'
         enter = ("sh", "-c", join, str(group / "cgroup.procs"))
         ended = place.project.run(*enter, *COMMANDS[command].arguments)
         place.project.await_silence()
-        return ended, int((group / "memory.max_usage_in_bytes").read_text())
+        return ended, int((group / "memory.max_usage_in_bytes").read_text(encoding="utf-8"))
     finally:
         place.project.kill_everything()
-        while (group / "cgroup.procs").read_text():  # the killed take a moment to go
+        while (group / "cgroup.procs").read_text(
+            encoding="utf-8"
+        ):  # the killed take a moment to go
             time.sleep(0.05)
         group.rmdir()
 

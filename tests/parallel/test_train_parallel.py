@@ -72,7 +72,7 @@ class Project:
         return self.run(sys.executable, "train_parallel.py", *arguments)
 
     def params(self, text: str) -> None:
-        (self.folder / "params.yaml").write_text(text)
+        (self.folder / "params.yaml").write_text(text, encoding="utf-8")
 
     def written(self, model: str = "*") -> dict[str, bytes]:
         files = [
@@ -164,7 +164,7 @@ def test_runs_of_one_call_are_found_by_their_group(trained):
     }
     assert {run.info.status for run in together} == {"FINISHED"}
     (first,) = (run for run in together if run.info.run_name == "first")
-    written = json.loads((trained.folder / "metrics/runs/first.json").read_text())
+    written = json.loads((trained.folder / "metrics/runs/first.json").read_text(encoding="utf-8"))
     assert first.data.metrics["test_accuracy"] == written["test"]["accuracy"]["mean"]
     assert first.data.tags["precision"] == written["precision"]
 
@@ -178,7 +178,7 @@ def workers(process: "subprocess.Popen[str]") -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if b"forkserver" in (folder / "cmdline").read_bytes():
-                stat = (folder / "stat").read_text()
+                stat = (folder / "stat").read_text(encoding="utf-8")
                 parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
     children = {child for child, parent in parents.items() if parent == process.pid}
     return [child for child, parent in parents.items() if parent in children]
@@ -194,7 +194,7 @@ def in_session(process: "subprocess.Popen[str]") -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
+            state, _, _, session = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[:4]
         except OSError:
             continue
         if int(session) == process.pid and state != "Z":
@@ -276,9 +276,9 @@ def test_workers_end_with_a_killed_script(project):
 
 def test_params_that_change_meanwhile_are_not_recorded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(SMALL)
+    Path("params.yaml").write_text(SMALL, encoding="utf-8")
     tree = params.load()
-    Path("params.yaml").write_text(LONG)
+    Path("params.yaml").write_text(LONG, encoding="utf-8")
 
     with pytest.raises(LabError, match="changed meanwhile"):
         train_parallel.finish(tree, ["first"], [])
@@ -303,6 +303,21 @@ def test_stale_data_are_refused(project):
     )
 
 
+def test_a_lock_that_outlived_its_dvc_is_said_before_anything_is_trained(project):
+    config, lock = project.folder / ".dvc/config", project.folder / ".dvc/tmp/lock"
+    before = config.read_text(encoding="utf-8")
+    config.write_text(f"{before}    hardlink_lock = true\n", encoding="utf-8")
+    lock.write_text(f"{project.folder}/.dvc/tmp/0123.lock", encoding="utf-8")
+    try:
+        said = project.run(sys.executable, "train_parallel.py", "--force", code=2)
+    finally:
+        config.write_text(before, encoding="utf-8")
+        lock.unlink()
+
+    assert said.startswith("train_parallel.py: .dvc/tmp/lock: DVC's lock is held; wait for ")
+    assert said.count("\n") == 1
+
+
 @contextlib.contextmanager
 def ray_node(environment: dict[str, str], *role: str) -> Iterator["subprocess.Popen[str]"]:
     """A Ray node of one core, in a session of its own."""
@@ -322,7 +337,7 @@ def cluster(tmp_path_factory) -> Iterator[dict[str, str]]:
     pytest.importorskip("ray", reason="needs `make cluster`")
     folder = tmp_path_factory.mktemp("ray")
     token = folder / "token"
-    token.write_text(secrets.token_hex(32))
+    token.write_text(secrets.token_hex(32), encoding="utf-8")
     variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     environment = {**os.environ, **variables}
     with socket.socket() as free:

@@ -14,7 +14,9 @@ from lab.training import checkpoints
 NETWORK = "task/networks/${item.network}.py"
 SCORES = ("lab/results/common_scores.py", "lab/results/scores.py")
 MAKE_NUMBERS = ("lab/data", "lab/training", "lab/verdict", *SCORES, "task")
-PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
+PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))[
+    "stages"
+]
 
 
 def python_files(*places: str) -> set[Path]:
@@ -73,7 +75,7 @@ def test_only_what_makes_numbers_computes_with_torch_on_the_way_to_them():
 
 
 def top_level_packages(file: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse(file.read_text())))
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     return {name.partition(".")[0] for name in names}
@@ -92,9 +94,9 @@ def test_a_stage_imports_the_code_that_dvc_yaml_lists_for_it(stage):
 
 
 def edit_docstring(file: Path) -> None:
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     assert '"""' in text, file
-    file.write_text(text.replace('"""', '"""Edited. ', 1))
+    file.write_text(text.replace('"""', '"""Edited. ', 1), encoding="utf-8")
 
 
 def test_docstrings_elsewhere_make_nothing_stale(repository: Repository):

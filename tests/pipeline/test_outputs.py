@@ -142,8 +142,8 @@ def test_the_files_that_keep_their_old_names_say_what_the_new_ones_do(trained):
     runs = {name: trained.json(f"metrics/runs/{name}.json") for name in ("relu_8", "linear_4")}
     best = trained.json("models/best/model.json")
     chosen = runs[best["model"]]["test"]
-    table = (trained.folder / "metrics/metrics.csv").read_text().splitlines()
-    rows = (trained.folder / "metrics/confusion.csv").read_text().splitlines()
+    table = (trained.folder / "metrics/metrics.csv").read_text(encoding="utf-8").splitlines()
+    rows = (trained.folder / "metrics/confusion.csv").read_text(encoding="utf-8").splitlines()
     picture = (trained.folder / "metrics/confusion_matrix.png").read_bytes()
 
     assert table == [
@@ -179,21 +179,60 @@ def test_runs_are_in_the_local_store_with_seeds_nested_and_a_model_that_predicts
     nested = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     written = repository.json("metrics/runs/relu_8.json")
 
-    assert {"relu_8", "linear_4", "comparison"} <= set(parents)
+    compared = repository.json("metrics/comparison.json")
+    name = compared["chosen"]["model"]
+    comparison = parents[f"comparison: {name} chosen"]
+    assert {"relu_8", "linear_4"} <= set(parents)
     assert sorted(r.info.run_name for r in nested) == [f"relu_8 seed {seed}" for seed in range(3)]
     assert parent.data.metrics["test_accuracy"] == written["test"]["accuracy"]["mean"]
-    assert parent.data.metrics["spread/test_accuracy_sd"] == written["test"]["accuracy"]["sd"]
+    shown = f"{100 * written['test']['accuracy']['mean']:.2f} % ("
+    assert parent.data.tags["test accuracy"].startswith(shown)
+    assert parent.data.tags["cost"].endswith(" s")
+    assert not [metric for metric in parent.data.metrics if "/" in metric]
     assert {r.data.tags["model"] for r in nested} == {"relu_8"}
     scores = repository.json("metrics/scores.json")["test"]["relu_8"]
     assert parent.data.metrics["test_macro_f1"] == scores["macro_f1"]["mean"]
-    assert parent.data.metrics["spread/test_macro_f1_sd"] == scores["macro_f1"]["sd"]
     assert "validation_log_loss" in parent.data.metrics
     of_seeds = {r.data.tags["seed"]: r.data.metrics["test_macro_f1"] for r in nested}
     assert [of_seeds[seed] for seed in "012"] == scores["macro_f1"]["per_seed"]
-    assert parents["comparison"].data.params["metric"] == "accuracy"
+    assert comparison.data.params["metric"] == "accuracy"
+    assert comparison.data.metrics == {}  # it is no further model
+    assert "model" not in comparison.data.tags
+    assert comparison.data.tags["verdict"] in comparison.data.tags["mlflow.note.content"]
+    verdicts = {each: parents[each].data.tags["verdict"] for each in ("relu_8", "linear_4")}
+    assert verdicts.pop(name).startswith("chosen: ")
+    assert all(said.startswith(f"not chosen: {name} ") for said in verdicts.values())
     assert parent.data.params["hidden"] == "[8]"
     assert len(client.get_metric_history(nested[0].info.run_id, "validation_accuracy")) == 1
     assert (
         parent.data.tags["data_sha256"]
         == repository.json("metrics/dataset.json")["train"]["sha256"]
     )
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # inside MLflow
+def test_each_models_run_shows_it_and_the_chosen_one_is_registered(repository, monkeypatch):
+    monkeypatch.chdir(repository.folder)
+    client = mlflow.MlflowClient("sqlite:///mlflow.db")
+    experiment = client.get_experiment_by_name("fair-trial")
+    runs = client.search_runs([experiment.experiment_id], "tags.stage LIKE 'train@%'")
+    parents = {r.info.run_name: r for r in runs if "mlflow.parentRunId" not in r.data.tags}
+    logged = client.search_logged_models([experiment.experiment_id])
+    chosen = repository.json("metrics/comparison.json")["chosen"]
+    version = client.get_model_version_by_alias("fair-trial", "chosen")
+    card = client.get_registered_model("fair-trial").description
+
+    assert sorted(model.name for model in logged) == ["linear_4", "relu_8"]
+    for name, run in parents.items():
+        shown = {file.path: file.file_size for file in client.list_artifacts(run.info.run_id)}
+        assert {"confusion_matrix.png", "learning_curves.png", "report.html"} <= set(shown)
+        (output,) = run.outputs.model_outputs
+        (model,) = (each for each in logged if each.model_id == output.model_id)
+        assert model.name == name
+        of_model = {metric.key: metric for metric in model.metrics}
+        assert of_model["test_accuracy"].value == run.data.metrics["test_accuracy"]
+        assert of_model["test_accuracy"].dataset_name == run.inputs.dataset_inputs[0].dataset.name
+        assert model.params["git_commit"] == run.data.tags["git_commit"]
+    assert version.run_id == parents[chosen["model"]].info.run_id
+    assert card.startswith(f"**{chosen['model']}**, seed {chosen['seed']}")
+    assert version.description == card

@@ -32,14 +32,16 @@ def csv(count: int, first: int = 0) -> str:
 @pytest.fixture
 def own(repository: Repository) -> Repository:
     """A repository whose data set is a CSV file, prepared and committed."""
-    (repository.folder / "task/data/__init__.py").write_text(ROWS)
-    params = (repository.folder / "params.yaml").read_text()
+    (repository.folder / "task/data/__init__.py").write_text(ROWS, encoding="utf-8")
+    params = (repository.folder / "params.yaml").read_text(encoding="utf-8")
     start, end = params.index("dataset:"), params.index("train:")
     own = "dataset:\n  name: rows\n  validation_size: 20\n  test_fraction: 0.2\n  split_seed: 0\n"
-    (repository.folder / "params.yaml").write_text(params[:start] + own + params[end:])
+    (repository.folder / "params.yaml").write_text(
+        params[:start] + own + params[end:], encoding="utf-8"
+    )
     raw = repository.folder / "data/raw/rows"
     raw.mkdir(parents=True)
-    (raw / "rows.csv").write_text(csv(200))
+    (raw / "rows.csv").write_text(csv(200), encoding="utf-8")
     assert repository.repro("prepare") == ["prepare"]
     repository.commit()
     return repository
@@ -50,7 +52,7 @@ def test_a_change_of_the_raw_file_is_noticed_and_moves_no_example_to_another_sid
 ) -> None:
     before = own.json("metrics/dataset.json")
     raw = own.folder / "data/raw/rows/rows.csv"
-    raw.write_text(csv(260, first=200) + raw.read_text())
+    raw.write_text(csv(260, first=200) + raw.read_text(encoding="utf-8"), encoding="utf-8")
 
     assert own.repro("prepare") == ["prepare"]
 
@@ -62,8 +64,8 @@ def test_a_change_of_the_raw_file_is_noticed_and_moves_no_example_to_another_sid
 def test_files_of_another_data_set_make_nothing_stale(own: Repository) -> None:
     other = own.folder / "data/raw/others"
     other.mkdir()
-    (other / "rows.csv").write_text(csv(90))
-    (own.folder / "data/raw/note.txt").write_text("to do\n")
+    (other / "rows.csv").write_text(csv(90), encoding="utf-8")
+    (own.folder / "data/raw/note.txt").write_text("to do\n", encoding="utf-8")
 
     assert own.repro("prepare") == []
 
@@ -71,9 +73,9 @@ def test_files_of_another_data_set_make_nothing_stale(own: Repository) -> None:
 def test_restore_deletes_no_file_of_the_user_s(own: Repository) -> None:
     """Neither a new one nor one that is not as DVC recorded it; results are laid out."""
     raw = own.folder / "data/raw/rows"
-    (raw / "new.csv").write_text(csv(30))
-    (raw / "rows.csv").write_text(csv(240))
-    (own.folder / "data/raw/by hand.csv").write_text("1\n")
+    (raw / "new.csv").write_text(csv(30), encoding="utf-8")
+    (raw / "rows.csv").write_text(csv(240), encoding="utf-8")
+    (own.folder / "data/raw/by hand.csv").write_text("1\n", encoding="utf-8")
     kept = tree(own.folder / "data/raw")
     (own.folder / "data/prepared/train_inputs.npy").unlink()
 
@@ -90,7 +92,7 @@ def test_restore_lays_out_raw_files_where_none_are(own: Repository) -> None:
 
     own.run("python", "-m", "lab.base.dvc", "restore")
 
-    assert (raw / "rows.csv").read_text() == csv(200)
+    assert (raw / "rows.csv").read_text(encoding="utf-8") == csv(200)
 
 
 BROKEN = {
@@ -113,7 +115,7 @@ def test_broken_data_leave_what_was_there(own: Repository, name: str) -> None:
     if content is None:
         raw.unlink()
     else:
-        raw.write_text(content)
+        raw.write_text(content, encoding="utf-8")
     kept = tree(own.folder / "data/prepared"), tree(own.folder / "metrics")
 
     output = own.run("python", "prepare.py", code=2)
@@ -140,7 +142,8 @@ def test_a_third_model_is_one_class_and_one_entry(repository: Repository) -> Non
                         nn.Dropout(0.1), nn.Linear(width, classes),
                     )
             """
-        )
+        ),
+        encoding="utf-8",
     )
     repository.edit(
         "\ncompare:",

@@ -38,19 +38,19 @@ def test_adding_and_removing_a_model_is_an_edit_of_params_alone(repository):
     repository.edit("compare:", THIRD)
     assert repository.repro() == ["train@tanh_4", "compare"]
     assert "metrics/runs/tanh_4.json" in repository.dvc("metrics", "diff", "--md")
-    assert "tanh_4" in (repository.folder / "metrics/metrics.csv").read_text()
+    assert "tanh_4" in (repository.folder / "metrics/metrics.csv").read_text(encoding="utf-8")
     assert len(repository.json("metrics/comparison.json")["differences"]) == 2
 
-    (repository.folder / "params.yaml").write_text(SMALL)
+    (repository.folder / "params.yaml").write_text(SMALL, encoding="utf-8")
     assert repository.repro() == ["compare"]
-    assert "tanh_4" not in (repository.folder / "metrics/metrics.csv").read_text()
+    assert "tanh_4" not in (repository.folder / "metrics/metrics.csv").read_text(encoding="utf-8")
 
 
 def test_another_split_leaves_what_was_fetched(repository):
     fetched = repository.folder / "data/raw/tiny/fetched"
-    fetched.write_text("at some cost")
+    fetched.write_text("at some cost", encoding="utf-8")
     repository.edit("validation_size: 200", "validation_size: 250")
     output = repository.dvc("repro", "prepare")
 
     assert "tiny: 750 examples to train, 250 to validate, 300 to test" in output
-    assert fetched.read_text() == "at some cost"
+    assert fetched.read_text(encoding="utf-8") == "at some cost"

@@ -96,7 +96,9 @@ class Work:
         self.done = JobResult("success", str(job.get("name", "")))
         self.left = dict(artifacts)  # by jobs before this one
         self.path.mkdir(parents=True)
-        (folder / "event.json").write_text(json.dumps(contexts["github"]["event"]))
+        (folder / "event.json").write_text(
+            json.dumps(contexts["github"]["event"]), encoding="utf-8"
+        )
         self.environment = {
             **machine.environment(),
             "GITHUB_EVENT_PATH": str(folder / "event.json"),
@@ -123,7 +125,7 @@ class Work:
         outputs = interpolate(dict(self.job.get("outputs", {})), self.contexts)
         self.done.outputs = {key: text(value) for key, value in outputs.items()}
         summary = self.files / "summary.md"
-        self.done.summary = summary.read_text() if summary.exists() else ""
+        self.done.summary = summary.read_text(encoding="utf-8") if summary.exists() else ""
         return self.done
 
     def _step(self, step: Mapping[str, Any], number: int) -> None:
@@ -137,7 +139,9 @@ class Work:
         try:
             if "run" in step:
                 self._command(step, {"GITHUB_OUTPUT": str(file)})
-                outputs |= dict(re.findall(r"(?m)^([\w-]+)=(.*)$", file.read_text()))
+                outputs |= dict(
+                    re.findall(r"(?m)^([\w-]+)=(.*)$", file.read_text(encoding="utf-8"))
+                )
             else:
                 outputs |= self._action(step) or {}
             outcome = "success"
@@ -173,7 +177,7 @@ class Work:
         shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command)
         done = subprocess.run(
             shell, cwd=self.path, env=dict(variables), stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_SECONDS, check=False,
+            stderr=subprocess.STDOUT, encoding="utf-8", timeout=PATIENCE_SECONDS, check=False,
         )  # fmt: skip
         self.done.printed += f"$ {command}\n{done.stdout}"
         if done.returncode:
@@ -235,7 +239,7 @@ class Work:
         self._git("remote", "add", "origin", f"file://{self.machine.origin}")
         if is_whole or is_here:
             borrowed = self.path / ".git/objects/info/alternates"
-            borrowed.write_text(f"{self.machine.origin}/objects\n")
+            borrowed.write_text(f"{self.machine.origin}/objects\n", encoding="utf-8")
         if is_whole:
             branches, tags = "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"
             self._git("fetch", "-q", "origin", branches, tags)
@@ -388,8 +392,10 @@ def lend_packages(folder: Path, store: Path) -> None:
     if (venv / "bin").exists():
         return
     venv.mkdir(exist_ok=True)
-    for name in ("bin", "lib", "pyvenv.cfg"):
+    for name in ("bin", "lib"):
         (venv / name).symlink_to(Path(sys.prefix) / name)
+    made = Path(sys.prefix, "pyvenv.cfg").read_text(encoding="utf-8")
+    (venv / "pyvenv.cfg").write_text(made.replace(sys.prefix, str(venv)), encoding="utf-8")
     for marker in ("ready", "ready-cpu", "ready-none"):
         (venv / marker).touch()
     if not (folder / "mlflow.db").exists():

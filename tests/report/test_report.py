@@ -457,7 +457,7 @@ def run(monkeypatch, *arguments):
 
 def stored(folder: Path, given: Evidence) -> Path:
     path = folder / "given.json"
-    path.write_text(given.model_dump_json())
+    path.write_text(given.model_dump_json(), encoding="utf-8")
     return path
 
 
@@ -471,7 +471,7 @@ def test_render_writes_page_pictures_and_verdict(tmp_path, monkeypatch, capsys):
         [*expected, "report.html", "report.md"]
     )
     assert capsys.readouterr().out.startswith("▲ Improved: relu_128 +0.50 pp")
-    html = (out / "report.html").read_text()
+    html = (out / "report.html").read_text(encoding="utf-8")
     assert html.count("data:image/png;base64,") == 8
     assert "<script" not in html
     assert "http" not in html.replace('<meta http-equiv="', "")
@@ -533,7 +533,7 @@ def test_render_imports_neither_torch_nor_dvc_nor_mlflow(tmp_path):
     given = stored(tmp_path, CASES["improved"]())
     done = subprocess.run(
         [sys.executable, "-c", code, "render", given, "--output", tmp_path / "out"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT, capture_output=True, encoding="utf-8", check=True,
     )  # fmt: skip
 
     assert done.stdout.splitlines()[-1] == "[]"

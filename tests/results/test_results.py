@@ -79,7 +79,7 @@ def test_predictions_are_found_by_seed(written):
 
 
 def test_the_curve_is_the_mean_over_seeds(written):
-    assert (storage.CURVES / "small.csv").read_text() == (
+    assert (storage.CURVES / "small.csv").read_text(encoding="utf-8") == (
         "epoch,train_loss,train_loss_sd,validation_loss,validation_loss_sd,"
         "validation_accuracy,validation_accuracy_sd\n"
         "1,4.0,0.0,11.0,1.4142135623730951,0.5,0.0\n"
@@ -119,7 +119,9 @@ def test_the_interval_of_a_mean_worked_by_hand():
 )
 def test_results_of_another_schema_are_refused_in_one_line(written, change, problem):
     path = storage.MODEL_RESULTS / "small.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    path.write_text(
+        json.dumps({**json.loads(path.read_text(encoding="utf-8")), **change}), encoding="utf-8"
+    )
 
     with pytest.raises(DataError) as caught:
         storage.read(path)

@@ -96,7 +96,7 @@ def test_more_scores_than_a_page_can_show_are_refused(monkeypatch):
 def test_a_broken_file_is_one_line(tmp_path, monkeypatch, code, problem):
     (tmp_path / "task").mkdir()
     if code is not None:
-        (tmp_path / "task/metrics.py").write_text(code)
+        (tmp_path / "task/metrics.py").write_text(code, encoding="utf-8")
     own_file()
     monkeypatch.setattr(scores, "ROOT", tmp_path)
     monkeypatch.setattr(sys.modules["task"], "__path__", [str(tmp_path / "task")])

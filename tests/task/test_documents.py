@@ -8,7 +8,7 @@ import pytest
 from lab.results.comparison import Comparison
 from tests.support import ROOT
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("model", ["relu_128", "linear_64"])

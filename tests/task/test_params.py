@@ -24,7 +24,10 @@ def test_the_repositorys_own_params_are_valid() -> None:
 
 def test_a_network_without_a_file_is_reported_with_the_known_ones(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(DEFAULTS.read_text().replace("network: feed_forward", "network: resnet", 1))
+    path.write_text(
+        DEFAULTS.read_text(encoding="utf-8").replace("network: feed_forward", "network: resnet", 1),
+        encoding="utf-8",
+    )
 
     with pytest.raises(ParamsError, match=r"got resnet; use cnn, feed_forward, or add task/netw"):
         params.load(path)

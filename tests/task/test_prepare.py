@@ -28,7 +28,7 @@ SHA256 = {
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    text = (ROOT / "params.yaml").read_text()
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     text = re.sub(r"name: \w+", "name: MNIST", text, count=1)
     text = re.sub(r"validation_size: \d+", "validation_size: 6000", text)
     text = re.sub(r"split_seed: \d+", "split_seed: 0", text)
@@ -135,7 +135,7 @@ def test_a_slip_in_params_is_refused_before_anything_is_fetched(checkout: Checko
 def test_an_interrupt_leaves_nothing_half_written(checkout: Checkout) -> None:
     begun = checkout.bin / "begun"
     npm = checkout.bin / "npm"
-    npm.write_text(f"#!/bin/sh\necho > {begun}\nexec /bin/sleep 600\n")
+    npm.write_text(f"#!/bin/sh\necho > {begun}\nexec /bin/sleep 600\n", encoding="utf-8")
     npm.chmod(0o755)
     temporary = checkout.bin / "temporary"
     temporary.mkdir()
@@ -172,10 +172,10 @@ def small_mnist(raw_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (tmp_path / "data/raw" / file).write_bytes(content)
         table[file] = files.sha256(content)
     monkeypatch.setitem(sources.CHECKSUMS, "MNIST", table)
-    text = (ROOT / "params.yaml").read_text()
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     text = re.sub(r"name: \w+", "name: MNIST", text)
     (tmp_path / "params.yaml").write_text(
-        re.sub(r"validation_size: \d+", "validation_size: 100", text)
+        re.sub(r"validation_size: \d+", "validation_size: 100", text), encoding="utf-8"
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path

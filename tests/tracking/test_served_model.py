@@ -10,6 +10,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
@@ -131,10 +132,45 @@ def test_the_scoring_server_takes_json_and_refuses_pixels_from_0_to_1() -> None:
 
     answered = answer(GREY.test.inputs)
     assert json.loads(answered.response)["predictions"] == as_trained(GREY.test.inputs).tolist()
-    with pytest.raises(MlflowException, match=r"must not all be 0 or 1.*send the bytes 0 to 255"):
-        answer(GREY.test.inputs / 255)
-    with pytest.raises(MlflowException, match="300 out of bounds"):
-        answer(GREY.test.inputs * 0 + np.int64(300))
+    whole = answer(GREY.test.inputs.astype(float))
+    assert json.loads(whole.response)["predictions"] == as_trained(GREY.test.inputs).tolist()
+    unit = GREY.test.inputs / 255
+    for scaled in (unit, (unit - 0.13) / 0.31, unit * 0.9):
+        with pytest.raises(MlflowException, match=r"not be fractions.*send the bytes 0 to 255"):
+            answer(scaled)
+    for wrong, says in (
+        (GREY.test.inputs * 0 + np.int64(300), "300 out of bounds"),
+        (unit * 600, "out of bounds"),
+        (unit * 2 - 1.0, "-1 out of bounds"),
+        (unit * np.nan, "cannot convert float NaN"),
+        (GREY.test.inputs[0], "does not match expected shape"),
+        (np.zeros((18, 12, 12), int), "does not match expected shape"),  # as many as 36 of 9 x 8
+        (np.zeros((18, 144), int), "does not match expected shape"),
+    ):
+        with pytest.raises(MlflowException, match=says):
+            answer(wrong)
+
+
+def test_no_form_of_a_table_cuts_across_images() -> None:
+    """18 of 12 x 12 are as many pixels as 36 of 9 x 8."""
+    loaded = mlflow.pyfunc.load_model(recorded(write_best(DENSE, GREY)))
+
+    from mlflow.pyfunc import scoring_server
+
+    pixels = np.random.default_rng(0).integers(9, 256, (18, 144))
+    rows = {"columns": list(range(144)), "data": pixels.tolist()}
+    lists = {"columns": ["image"], "data": [[row.tolist()] for row in pixels]}
+    for table in (rows, lists):
+        body = json.dumps({"dataframe_split": table})
+        schema = loaded.metadata.get_input_schema()
+        with pytest.raises(MlflowException, match=r"expected shape of|input shape must be"):
+            scoring_server.invocations(body, "application/json", loaded, schema)
+    for frame in (
+        pd.DataFrame(pixels),
+        pd.DataFrame({"image": list(pixels.astype(np.uint8).reshape(18, 12, 12))}),
+    ):
+        with pytest.raises(MlflowException, match=r"expected shape of|input shape must be"):
+            loaded.predict(frame)
 
 
 RECORDS = """
@@ -152,7 +188,7 @@ def test_recording_a_model_does_not_wait_for_torch() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
     done = subprocess.run(
         [sys.executable, "-c", RECORDS % RUN],
-        env=environment, capture_output=True, text=True, check=True,
+        env=environment, capture_output=True, encoding="utf-8", check=True,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "False"
 

@@ -8,7 +8,8 @@ from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND, PERMISSION_DENIED
 
 from lab.tracking import server
 from lab.tracking.destination import DeniedError, RejectedError, UnreachableError
-from lab.tracking.server import Server, meaning
+from lab.tracking.failures import meaning
+from lab.tracking.server import Server
 
 
 def of_client(status: int, code: int) -> MlflowException:
@@ -30,7 +31,10 @@ def too_many(status: int) -> MlflowException:
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
-        (of_client(403, PERMISSION_DENIED), DeniedError, "h answers 403: check MLFLOW_TRACKING_US"),
+        (of_client(403, PERMISSION_DENIED), DeniedError, "h answers 403, as MLflow does not: a pr"),
+        (of_upload(403, "Invalid Host header"), DeniedError, "start it with --allowed-hosts h"),
+        (of_upload(403, "Permission denied"), DeniedError, "h answers 403: this user may not"),
+        (of_client(407, 1), DeniedError, "h answers 407: a proxy on the way wants a login"),
         (of_client(404, ENDPOINT_NOT_FOUND), DeniedError, "h answers 404 where an MLflow server"),
         (of_client(405, 1), DeniedError, "h answers 405 where an MLflow server should be"),
         (too_many(503), UnreachableError, "h answers 503"),
@@ -43,8 +47,14 @@ def too_many(status: int) -> MlflowException:
         (
             RestException({"error_code": "PERMISSION_DENIED", "message": "no"}),
             DeniedError,
-            "h answers 403",
+            "h answers 403: this user may not do that",
         ),
+        (
+            RestException({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "Workspace 'b'"}),
+            DeniedError,
+            "Workspace 'b' (MLFLOW_WORKSPACE)",
+        ),
+        (ImportError("No module named 'a_plugin'"), DeniedError, "cannot be asked: No module"),
         (
             RestException({"error_code": "INTERNAL_ERROR", "message": "no"}),
             UnreachableError,
@@ -52,13 +62,13 @@ def too_many(status: int) -> MlflowException:
         ),
         (RestException({"message": "Forbidden"}), UnreachableError, "an error that is not MLflow"),
         (of_upload(401), DeniedError, "h answers 401: check MLFLOW_TRACKING_USERNAME"),
-        (of_upload(413), RejectedError, "h answers 413"),
+        (of_upload(413), RejectedError, "h answers 413: it, or a proxy on the way, takes nothing"),
         (of_upload(404), DeniedError, "h answers 404 where an MLflow server should be"),
         (of_upload(400, '{"error_code": "BAD_REQUEST"}'), RejectedError, "h answers 400"),
     ],
 )
 def test_a_failure_of_the_client_is_told_apart(
-    error: MlflowException | requests.HTTPError, kind: type[Exception], text: str
+    error: MlflowException | requests.HTTPError | ImportError, kind: type[Exception], text: str
 ) -> None:
     found = meaning(error, "h")
     assert type(found) is kind

@@ -1,8 +1,10 @@
+import math
+import shutil
 from pathlib import Path
 
 import pytest
 
-from lab.tracking.sent import RECORDING_TAG
+from lab.tracking.sent import RECORDING_TAG, claimed
 from lab.tracking.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow's own making
@@ -35,3 +37,49 @@ def test_a_run_interrupted_after_its_creation_gets_its_params(
     assert found.data.params == {"epochs": "3"}
     assert found.data.tags["model"] == "relu"
     assert [each.dataset.name for each in found.inputs.dataset_inputs] == ["MNIST"]
+
+
+def a_run(recording: str) -> dict[str, object]:
+    return {
+        "name": "relu", "params": {}, "tags": {}, "note": "", "dataset": None, "children": [],
+        "fingerprint": "", "is_again": False, "recording": recording,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_store, "mlflow.db")
+    return Store(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_numbers_that_are_none_are_recorded_once(store: Store) -> None:
+    """An infinite one comes back from the database as the largest."""
+    values = {"up": math.inf, "down": -math.inf, "none": math.nan, "usual": 0.1}
+    store.begin(1, a_run("first"), 1_000)
+    store.metrics(1, None, values, 1, 1_000)
+    (root,) = store.ids(1)
+    again = Store(store.uri)
+    again.begin(1, a_run("second"), 2_000, root)
+    again.metrics(1, None, values, 1, 2_000)
+
+    assert again.ids(1) == [root]
+    assert {name: len(store.client.get_metric_history(root, name)) for name in values} == (
+        dict.fromkeys(values, 1)
+    )
+
+
+def test_a_run_whose_writer_is_gone_is_ended_by_the_next(store: Store) -> None:
+    """A power cut, or a container that was stopped, kills the script and the writer together."""
+    for key, name in enumerate(("gone", "going on")):
+        store.begin(key, a_run(name), 1_000)
+    store.client.create_run(store.experiment, run_name="a user's own")
+    with claimed("going on"):
+        Store(store.uri).end_abandoned()
+
+    runs = store.client.search_runs([store.experiment])
+    assert {run.data.tags.get(RECORDING_TAG): run.info.status for run in runs} == {
+        "gone": "FAILED",
+        "going on": "RUNNING",
+        None: "RUNNING",
+    }

@@ -49,7 +49,7 @@ def test_a_run_is_recorded_whole(
     tmp_path: Path, build: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "metrics.csv").write_text("model\n")
+    (tmp_path / "metrics.csv").write_text("model\n", encoding="utf-8")
     with tracking.recording(a_run()) as active:
         active.metrics({"accuracy": 0.5}, step=1)
         active.metrics({"accuracy": float("nan")}, step=1, child="relu_4 seed 1")
@@ -86,7 +86,9 @@ def test_a_run_that_nobody_will_look_for_is_not_recorded(
 def test_importing_it_imports_neither_mlflow_nor_torch() -> None:
     unwanted = {"mlflow", "torch", "requests"}
     code = f"import sys, lab.tracking.recording; print({unwanted} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert done.stdout == "set()\n"
 
 
@@ -106,6 +108,7 @@ def assert_its_run_becomes(status: str) -> None:
 
 SCRIPT = """
 import os, signal, subprocess, sys, time
+from pathlib import Path
 from lab.base.script import begin, run_script
 begin()
 from lab.tracking import recording as tracking
@@ -126,7 +129,7 @@ def script(action: str, **environment: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", SCRIPT % action],
         env={**os.environ, "PYTHONPATH": str(tracking.ROOT), **environment},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=90,
     )
 
@@ -262,7 +265,7 @@ def test_what_is_written_is_not_kept_in_memory(folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tracking.ROOT)}
     command = [sys.executable, "-c", FORGETS]
     done = subprocess.run(
-        command, env=environment, timeout=120, check=True, capture_output=True, text=True
+        command, env=environment, timeout=120, check=True, capture_output=True, encoding="utf-8"
     )
     before, after = map(int, done.stdout.split())
     assert after < before / 4
@@ -282,7 +285,7 @@ def test_a_process_that_is_killed_again_and_again_is_reported(folder: Path) -> N
     [
         lambda: Path("mlflow.db").write_bytes(b"not a database" * 100),
         lambda: Path("mlflow.db").unlink() or Path("mlflow.db").mkdir(),
-        lambda: Path("mlruns").write_text("not a folder"),
+        lambda: Path("mlruns").write_text("not a folder", encoding="utf-8"),
     ],
 )
 def test_a_broken_store_is_one_line_and_training_goes_on(
@@ -295,6 +298,48 @@ def test_a_broken_store_is_one_line_and_training_goes_on(
     assert done.stderr.startswith("tracking: MLflow's local store: ")
     assert done.stderr.endswith("; this run is missing in the UI, its files are complete\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_what_cannot_be_recorded_leaves_no_run_that_seems_to_go_on(folder: Path) -> None:
+    done = script("active.artifact(Path('no such file'))", MLFLOW_ACTIVE_MODEL_ID="m-of-another")
+    assert done.stdout == "trained\n"
+    assert done.stderr.startswith("tracking: MLflow's local store: ")
+    assert done.stderr.endswith("; this run is incomplete in the UI, its files are complete\n")
+    assert statuses() == [("FAILED",)]
+    assert rows("SELECT key, value FROM metrics") == [("accuracy", 0.5)]
+
+
+def test_what_mlflow_reads_for_runs_of_its_own_is_left_out(folder: Path) -> None:
+    done = script(
+        "active.artifact(Path('mlflow.db'))",
+        MLFLOW_ACTIVE_MODEL_ID="m-of-another", MLFLOW_RUN_ID="1" * 32,
+        MLFLOW_ENABLE_ASYNC_LOGGING="true", MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING="true",
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("trained\n", "")
+    assert statuses() == [("FINISHED",)]
+    assert rows("SELECT key, value FROM metrics") == [("accuracy", 0.5)]
+
+
+def test_what_an_experiment_of_dvc_records_outlives_its_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the code of the experiment, also where the project itself has other code by now."""
+    temporary = folder / ".dvc/tmp/exps/standalone/tmp1"
+    temporary.mkdir(parents=True)
+    (folder / "lab").mkdir()
+    (folder / "lab/__init__.py").write_text(
+        "raise ImportError('of another time')", encoding="utf-8"
+    )
+    (temporary / "result.txt").write_text("of the experiment", encoding="utf-8")
+    monkeypatch.chdir(temporary)
+    done = script("active.artifact(Path('result.txt'))")
+    shutil.rmtree(temporary)
+    monkeypatch.chdir(folder)
+
+    assert (done.stdout, done.stderr) == ("trained\n", "")
+    assert statuses() == [("FINISHED",)]
+    (result,) = folder.glob("mlruns/*/artifacts/result.txt")
+    assert result.read_text(encoding="utf-8") == "of the experiment"
 
 
 def test_a_wrong_variable_is_reported_at_once_and_training_goes_on(folder: Path) -> None:
@@ -330,4 +375,6 @@ def test_environment_tags_name_no_person_and_no_path() -> None:
     tags = environment_tags("cuda")
     assert tags["device"] == "cuda"
     assert len(tags["mlflow.source.git.commit"]) == 40
-    assert not [value for value in tags.values() if "/" in value and "@" not in value]
+    chosen_by_people = ("branch", "mlflow.source.git.branch", "author_note")
+    named = [value for name, value in tags.items() if name not in chosen_by_people]
+    assert not [value for value in named if "/" in value and "@" not in value]

@@ -163,7 +163,7 @@ def test_a_damaged_checkpoint_is_ignored_with_a_warning(folder, kind, capfd):
 
 
 def test_a_checkpoint_that_cannot_be_written_is_left_out_with_a_warning(folder, capfd):
-    checkpoints.FOLDER.write_text("no folder")
+    checkpoints.FOLDER.write_text("no folder", encoding="utf-8")
     train()
     line = capfd.readouterr().err.strip()
     assert is_one_line(line)
@@ -172,18 +172,18 @@ def test_a_checkpoint_that_cannot_be_written_is_left_out_with_a_warning(folder, 
 
 def test_under_dvc_checkpoints_stay_until_the_result_is_recorded(folder, tmp_path, monkeypatch):
     result = tmp_path / "relu_16.json"
-    result.write_text("what was trained")
+    result.write_text("what was trained", encoding="utf-8")
     train()
     monkeypatch.setenv("DVC_STAGE", "train@relu_16")
     checkpoints.finish("relu_16", result)
     checkpoints.clear_recorded("relu_16")  # there is no dvc.lock
-    (tmp_path / "dvc.lock").write_text(f"md5: {32 * '0'}\n")
+    (tmp_path / "dvc.lock").write_text(f"md5: {32 * '0'}\n", encoding="utf-8")
     checkpoints.clear_recorded("relu_16")
     _, again = train()
     assert again.is_used
 
     recorded = hashlib.md5(b"what was trained", usedforsecurity=False).hexdigest()
-    (tmp_path / "dvc.lock").write_text(f"md5: {recorded}\n")
+    (tmp_path / "dvc.lock").write_text(f"md5: {recorded}\n", encoding="utf-8")
     checkpoints.clear_recorded("relu_16")
     assert not checkpoints.exist("relu_16")
 
@@ -197,7 +197,7 @@ def test_without_dvc_a_finished_training_leaves_no_checkpoint(folder, tmp_path, 
 
 def test_clear_recorded_leaves_an_interrupted_training_alone(folder, tmp_path):
     train()
-    (tmp_path / "dvc.lock").write_text("md5: anything")
+    (tmp_path / "dvc.lock").write_text("md5: anything", encoding="utf-8")
     checkpoints.clear_recorded("relu_16")
     assert checkpoints.exist("relu_16")
 

@@ -72,7 +72,7 @@ def test_a_network_with_batch_norm_gives_what_training_evaluated(shape, capsys):
     inputs = images(90, *shape)
     made = write_best(CNN, prepared(inputs, kind, scaling=scaling))
 
-    description = json.loads((made / "model.json").read_text())
+    description = json.loads((made / "model.json").read_text(encoding="utf-8"))
     assert description["form"] == "program"
     assert description["arguments"] == {"channels": [2, 3], "dropout": 0.2}
     assert_as_trained(made, inputs)
@@ -130,7 +130,7 @@ def test_a_network_that_looks_at_numbers_loads_by_its_class(monkeypatch, capsys)
         "model.json",
         "weights.safetensors",
     ]
-    description = json.loads((made / "model.json").read_text())
+    description = json.loads((made / "model.json").read_text(encoding="utf-8"))
     assert (description["form"], description["network"]) == ("class", "looks")
     assert_as_trained(made, inputs)
 
@@ -142,7 +142,7 @@ def test_a_program_that_says_other_things_than_its_network_is_none(monkeypatch, 
         ModelParams(network="chance", **SETTINGS), prepared(inputs, "row", scaling=scaling)
     )
     assert "chance.py: the program's probabilities of 2 differ by" in capsys.readouterr().out
-    assert json.loads((made / "model.json").read_text())["form"] == "class"
+    assert json.loads((made / "model.json").read_text(encoding="utf-8"))["form"] == "class"
 
 
 def test_a_network_that_needs_the_repository_says_so_elsewhere(monkeypatch, tmp_path):
@@ -154,7 +154,9 @@ def test_a_network_that_needs_the_repository_says_so_elsewhere(monkeypatch, tmp_
     )
     Path("served_model.py").write_bytes((ROOT / "lab/results/served_model.py").read_bytes())
     code = "import served_model; served_model.load('models/best')"
-    done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={}, capture_output=True, encoding="utf-8"
+    )
     assert done.stderr.splitlines()[-1] == (
         "ValueError: models/best: needs the repository, because its network is no program but the "
         "class of task/networks/looks.py; put the repository on PYTHONPATH"
@@ -202,7 +204,9 @@ def test_the_same_network_is_the_same_bytes_without_paths_of_this_machine():
     content = (made / "network.pt2").read_bytes()
     command = [sys.executable, "-c", AGAIN, str(ROOT)]
     environment = {**os.environ, "PYTHONHASHSEED": "5"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", check=True
+    )
 
     assert done.stdout == hashlib.sha256(content).hexdigest() + "\n"
     assert str(ROOT).encode() not in content

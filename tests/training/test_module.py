@@ -74,7 +74,9 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     def written(source: str, name: str = "networks.small") -> None:
         package, _, module = name.partition(".")
         sys.modules.pop(f"task.{name}", None)
-        (tmp_path / f"task.{package}" / f"{module}.py").write_text(textwrap.dedent(source))
+        (tmp_path / f"task.{package}" / f"{module}.py").write_text(
+            textwrap.dedent(source), encoding="utf-8"
+        )
 
     yield written
     for name in [name for name in sys.modules if name.startswith("task.")]:

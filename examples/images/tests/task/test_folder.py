@@ -170,9 +170,9 @@ def test_the_orientation_in_exif_is_obeyed(raw, size):
 
 def test_other_files_are_passed_over_and_said(raw):
     (raw / "red/.DS_Store").write_bytes(b"x")
-    (raw / "red/notes.txt").write_text("x")
+    (raw / "red/notes.txt").write_text("x", encoding="utf-8")
     (raw / "red/photo.heic").write_bytes(b"x")
-    (raw / "README.md").write_text("x")
+    (raw / "README.md").write_text("x", encoding="utf-8")
     (raw / ".cache").mkdir()
     said = []
 
@@ -185,7 +185,7 @@ def test_other_files_are_passed_over_and_said(raw):
 def test_nothing_is_left_beside_the_files(raw):
     before = sorted(raw.parent.rglob("*"))
     read(raw)
-    (raw / "red/2.png").write_text("no image")
+    (raw / "red/2.png").write_text("no image", encoding="utf-8")
     refusal(raw)
     (raw / "red/2.png").unlink()
 
@@ -254,7 +254,7 @@ def test_every_way_to_damage_a_file_gives_an_image_or_a_line(raw):
 
 def test_of_many_bad_files_the_first_is_named_and_the_others_counted(raw):
     for number in (3, 2, 4):
-        (raw / f"blue/{number}.png").write_text("no image")
+        (raw / f"blue/{number}.png").write_text("no image", encoding="utf-8")
 
     said = refusal(raw)
     assert said.startswith(f"{raw}/blue/2.png: ")
@@ -270,7 +270,7 @@ def test_whole_numbers_beyond_16_bits_and_fractions_are_refused(raw):
 
 def test_the_folder_of_a_class_must_hold_images(raw):
     (raw / "green").mkdir()
-    (raw / "green/notes.txt").write_text("x")
+    (raw / "green/notes.txt").write_text("x", encoding="utf-8")
 
     said = refusal(raw)
     assert said.startswith(f"{raw}/green: must hold images (")

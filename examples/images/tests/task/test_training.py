@@ -38,8 +38,8 @@ def tree() -> Params:
 def prepared(tmp_path_factory) -> Prepared:
     """What stage `prepare` makes of fewer images."""
     folder = tmp_path_factory.mktemp("project")
-    text = PARAMS.read_text().replace("validation_size: 200", "validation_size: 40")
-    (folder / params.PARAMS_FILE).write_text(text)
+    text = PARAMS.read_text(encoding="utf-8").replace("validation_size: 200", "validation_size: 40")
+    (folder / params.PARAMS_FILE).write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawing, "FILES_PER_CLASS", 60)
         patch.chdir(folder)

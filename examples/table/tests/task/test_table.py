@@ -173,7 +173,7 @@ def test_the_data_are_written_once_and_the_same_everywhere(tmp_path):
 
 
 def test_a_file_that_is_there_is_read_instead(tmp_path):
-    (tmp_path / breast_cancer.FILE).write_text(SMALL)
+    (tmp_path / breast_cancer.FILE).write_text(SMALL, encoding="utf-8")
 
     assert len(read_file(tmp_path, breast_cancer.FILE).train.labels) == 6
 

@@ -152,7 +152,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def prepared(folder: Path, name: str, files: dict[str, str], **options: object) -> None:
     params = YAML(typ="safe", pure=True).load(Path(prepare.__file__).with_name("params.yaml"))
     params["dataset"] = {"name": name, "validation_size": 2, "split_seed": 0, **options}
-    with (folder / "params.yaml").open("w") as file:
+    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(params, file)
     raw = folder / "data/raw" / name
     raw.mkdir(parents=True, exist_ok=True)
@@ -244,7 +244,9 @@ def test_own_sentences_are_split_by_their_text_whatever_the_vocabulary(project, 
         prepared(
             project, "texts", {"train.csv": text}, test_fraction=0.3, vocabulary=vocabulary
         )  # fmt: skip
-        splits.append(json.loads((project / "data/prepared/test_texts.json").read_text()))
+        splits.append(
+            json.loads((project / "data/prepared/test_texts.json").read_text(encoding="utf-8"))
+        )
 
     assert splits[0] == splits[1]
     assert 5 < len(splits[0]) < 40

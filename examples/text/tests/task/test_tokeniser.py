@@ -64,7 +64,7 @@ def test_every_process_makes_the_same_vocabulary():
     )
     command = [sys.executable, "-c", program]
     found = {
-        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
         for _ in range(3)
     }
 
@@ -84,7 +84,7 @@ def test_a_name_is_looked_for_in_the_cache_of_hugging_face(tmp_path, monkeypatch
     entry = tmp_path / "models--someone--small-bert"
     saved(entry / "snapshots" / ("a" * 40))
     (entry / "refs").mkdir()
-    (entry / "refs/main").write_text("a" * 40)
+    (entry / "refs/main").write_text("a" * 40, encoding="utf-8")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
 
     assert tokeniser.local_folder("someone/small-bert") == entry / "snapshots" / ("a" * 40)
