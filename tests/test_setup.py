@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its scripts are
 
 ANEW = ".venv was made in another place, or of another Python: setting up anew\n"
 NEEDED = ("Makefile", "requirements.txt")
+OF_MAKE = {"VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
 NO_CACHE = shutil.ignore_patterns("__pycache__")
 # In place of pip, which would fetch uv, and of uv, which would fetch all the rest.
 PIP = """
@@ -42,7 +43,8 @@ class Project:
 
     def __init__(self, folder: Path, stand_ins: Path) -> None:
         self.folder = folder
-        kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+        # The tests' own make would say in which folder this one works.
+        kept = {name: os.environ[name] for name in os.environ.keys() - OF_MAKE}
         self.environment = {**kept, "PYTHONPATH": str(stand_ins), "TORCH": ""}
         self.python = stand_ins / "python"
 
