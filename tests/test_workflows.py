@@ -453,8 +453,10 @@ class Folder:
         """Lends it the packages that are installed here, as if `make setup` had run."""
         venv = self.path / ".venv"
         venv.mkdir()
-        for name in ("bin", "lib", "pyvenv.cfg"):
+        for name in ("bin", "lib"):
             (venv / name).symlink_to(Path(sys.prefix) / name)
+        made = Path(sys.prefix, "pyvenv.cfg").read_text(encoding="utf-8")
+        (venv / "pyvenv.cfg").write_text(made.replace(sys.prefix, str(venv)), encoding="utf-8")
         for marker in ("ready-cpu", "ready-none"):
             (venv / marker).touch()
 

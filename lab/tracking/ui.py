@@ -1,4 +1,4 @@
-"""MLflow's own pages on the local store: `make ui`, or `python -m lab.tracking.ui`."""
+"""MLflow's own pages on the local store: `make ui`."""
 
 import contextlib
 import os
