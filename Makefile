@@ -30,6 +30,8 @@ help:  ## list the commands
 
 repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@python -m lab.data.datasets
+	@python -m lab.base.conflicts
+	@python -m lab.base.locks
 	@python -m lab.results.leftovers
 	@dvc repro
 	@python sync.py --if-configured || echo "the next run sends what is left"

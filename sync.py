@@ -13,12 +13,12 @@ from tqdm import tqdm
 from lab.base.errors import LabError
 from lab.base.home import home
 from lab.tracking.destination import (
+    NOT_OURS,
     ServerError,
     host_of,
     local_store,
     quiet_mlflow,
     server_url,
-    workspace_query,
 )
 
 
@@ -36,6 +36,9 @@ def main() -> None:
         )
     if url:
         os.environ.update(quiet_mlflow())  # before MLflow is imported
+        for name in NOT_OURS:
+            os.environ.pop(name, None)
+        os.chdir(home())
         send_all(url)
 
 
@@ -45,18 +48,12 @@ def send_all(url: str) -> None:
     Raises:
         LabError: runs are left to send.
     """
-    from lab.tracking.recording import AT_ONCE, NOT_OURS
-
-    os.environ.update(AT_ONCE)
-    for name in NOT_OURS:
-        os.environ.pop(name, None)
-    os.chdir(home())
     from lab.tracking.sender import left_line, send_queue
     from lab.tracking.sent import SentRuns, unsent
     from lab.tracking.server import Server
     from lab.tracking.store import Store
 
-    store, sent = Store(local_store()).client, SentRuns(url + workspace_query())
+    store, sent = Store(local_store()).client, SentRuns(url)
     queue = unsent(store, sent)
     count, problem = sum(queue.values()), ""
     try:

@@ -32,7 +32,7 @@ def checked_out(root: Path, commit: str) -> Iterator[Path]:
         GitError: git lacks the commit, or cannot lay it out.
     """
     with tempfile.TemporaryDirectory(prefix="revision-", ignore_cleanup_errors=True) as temporary:
-        top = Path(temporary).resolve() / "worktree"
+        top = Path(temporary).resolve() / "checkout"
         prefix = git(root, "rev-parse", "--show-prefix")
         _lay_out(root / git(root, "rev-parse", "--show-cdup"), commit, top)
         yield top / prefix

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lab.base.errors import LabError, shortened
 
+TAG_SECONDS = 10.0  # that nothing waits longer for a run's tags
 LARGEST_NEW_FILE = 50_000_000  # bytes; code is smaller, and git would keep a copy
 SOMEBODY = {
     f"GIT_{who}_{what}": value
@@ -119,6 +120,15 @@ def is_in_git(folder: Path) -> bool:
     """Whether a folder is meant to be in a repository, though git may be missing or refuse it."""
     here = folder.absolute()
     return any((each / ".git").exists() for each in (here, *here.parents))
+
+
+def git_or_nothing(*arguments: str) -> str:
+    """What git says here; nothing where there is no git, no repository or no commit."""
+    try:
+        said = git_bytes(Path(), *arguments, timeout=TAG_SECONDS)
+    except GitError:
+        return ""
+    return said.decode(errors="replace").strip()
 
 
 def git_entries(root: Path, *arguments: str) -> list[str]:

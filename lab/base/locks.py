@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from lab.base.dvc import LOCKED, DVCError, opened
-from lab.base.script import STAGE_LOCK
+from lab.base.script import STAGE_LOCK, run_script
 
 if sys.platform != "win32":
     import fcntl
@@ -203,3 +203,7 @@ def _nobody_works(root: Path) -> Iterator[None]:
         except (LockError, OSError) as error:
             raise DVCError(f"DVC is at work: {error}") from None
         yield
+
+
+if __name__ == "__main__":
+    run_script(repair)

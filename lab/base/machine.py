@@ -7,7 +7,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from lab.base.change import answer, change_tags
+from lab.base.git import git_or_nothing
+from lab.base.source import source_tags
 
 
 def environment_tags(device: str = "cpu") -> dict[str, str]:
@@ -21,10 +22,12 @@ def environment_tags(device: str = "cpu") -> dict[str, str]:
         "cpu": _processor(),
         "cpu_count": str(os.cpu_count()),
     }
-    tags |= change_tags()
+    tags |= source_tags()
     if "git_commit" in tags:
         # The pipeline rewrites these while it runs; they do not make the code another one.
-        changed = answer("status", "--porcelain", "-uno", "--", ".", ":!metrics", ":!dvc.lock")
+        changed = git_or_nothing(
+            "status", "--porcelain", "-uno", "--", ".", ":!metrics", ":!dvc.lock"
+        )
         tags["git_dirty"] = str(bool(changed)).lower()
     return tags
 

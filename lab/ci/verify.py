@@ -1,7 +1,7 @@
 """Rebuilds the results from nothing, to find what makes numbers and is missing in `dvc.yaml`.
 
 DVC runs a stage again when a dependency of it changed. Code that alters a byte without being one
-goes unnoticed, for the results of before are kept. Here every stage runs again, in a worktree with
+goes unnoticed, for the results of before are kept. Here every stage runs again, in a checkout with
 an empty cache. Where that gives the bytes that git has, nothing is missing. Processors differ in
 the last bits of their sums, so where it gives others, each stage is compared with what the commit
 that made its results makes on this same machine.
@@ -49,9 +49,9 @@ def verify(root: Path) -> list[str]:
         raise LabError("verify needs the history; got a shallow clone; run `git fetch --unshallow`")
     head = git(root, "rev-parse", "HEAD")
     committed = locked(root, head)
-    with rebuilt(root, head) as worktree:
-        status = git(worktree, "status", "--porcelain", "--", LOCK, "metrics")
-        built = stages((worktree / LOCK).read_bytes())
+    with rebuilt(root, head) as checkout:
+        status = git(checkout, "status", "--porcelain", "--", LOCK, "metrics")
+        built = stages((checkout / LOCK).read_bytes())
     if not status:
         print(f"{head[:12]}: verified, every result is made again byte for byte")
         return []
@@ -71,8 +71,8 @@ def verify(root: Path) -> list[str]:
 
 def compare(root: Path, commit: str, names: list[str], built: LockedStages) -> list[str]:
     """Rebuilds these stages of a commit; a line for each whose results are other bytes."""
-    with rebuilt(root, commit, *names) as worktree:
-        older = stages((worktree / LOCK).read_bytes())
+    with rebuilt(root, commit, *names) as checkout:
+        older = stages((checkout / LOCK).read_bytes())
     return [
         f"{name}: its dependencies are those of {commit[:12]}, and its results are not; "
         "something that makes numbers is missing in dvc.yaml"
@@ -96,20 +96,20 @@ def makers(root: Path, committed: LockedStages) -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def rebuilt(root: Path, commit: str, *names: str) -> Iterator[Path]:
-    """A worktree of a commit in which DVC ran these stages, or all, and those before them.
+    """A checkout of a commit in which DVC ran these stages, or all, and those before them.
 
     Raises:
         LabError: a stage fails.
     """
     print(f"{commit[:12]}: rebuilding {', '.join(names) or 'everything'} from nothing", flush=True)
-    with checked_out(root, commit) as worktree:
+    with checked_out(root, commit) as checkout:
         if (root / RAW).is_dir():
-            shutil.copytree(root / RAW, worktree / RAW)
+            shutil.copytree(root / RAW, checkout / RAW)
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         command = [sys.executable, "-m", "dvc", "repro", "--force", *names]
-        if subprocess.run(command, cwd=worktree, env={**environment(), "PATH": path}).returncode:
+        if subprocess.run(command, cwd=checkout, env={**environment(), "PATH": path}).returncode:
             raise LabError(f"{commit}: cannot be rebuilt with these packages; see above")
-        yield worktree
+        yield checkout
 
 
 def environment() -> dict[str, str]:

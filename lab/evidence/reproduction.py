@@ -36,14 +36,14 @@ def reproduced(root: Path, commit: str, show: Show, stages: Sequence[str] = ()) 
         DVCError: its pipeline fails.
         GitError: git lacks the commit, or cannot lay it out.
     """
-    with worktree(root, commit) as place:
+    with checkout(root, commit) as place:
         dvc.forget(place, stages)
         repro(place, show, *(stages or ["train"]))
         yield place
 
 
 @contextlib.contextmanager
-def worktree(root: Path, commit: str) -> Iterator[Path]:
+def checkout(root: Path, commit: str) -> Iterator[Path]:
     """The project as a commit has it, in a temporary checkout that shares this one's DVC cache.
 
     Raises:

@@ -20,7 +20,7 @@ from lab.base.errors import LabError
 from lab.base.git import commit_of_working_tree
 from lab.base.params import MAX_SEED
 from lab.evidence.pairs import BEST, best_models, findings_of, in_trial, is_identical, pairs
-from lab.evidence.reproduction import Show, lay_out, repro, worktree
+from lab.evidence.reproduction import Show, checkout, lay_out, repro
 from lab.evidence.resolution import Resolution
 from lab.evidence.revision_results import RevisionResults, read_results
 from lab.evidence.revisions import RevisionError
@@ -93,14 +93,14 @@ class Side:
         for count in sorted({*had.values()}):
             if block := seeds[count:]:
                 group = [name for name in had if had[name] == count]
-                place = self._worktree(stack)
+                place = self._checkout(stack)
                 set_seeds(place / "params.yaml", block)
                 repro(place, show, *self._stages(group))
                 self._take(place, group, block)
 
-    def _worktree(self, stack: contextlib.ExitStack) -> Path:
+    def _checkout(self, stack: contextlib.ExitStack) -> Path:
         if self._place is None:
-            self._place = stack.enter_context(worktree(self._root, self._commit()))
+            self._place = stack.enter_context(checkout(self._root, self._commit()))
             lay_out(self._place)
         return self._place
 

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from lab.base import conflicts, locks, params
+from lab.base import params
 from lab.base.dvc import Cache, DVCError
 from lab.base.errors import DataError
 from lab.base.git import GitError, git
@@ -97,10 +97,8 @@ def main() -> None:
     """Clears the way for `dvc repro`: `make repro`.
 
     Raises:
-        LabError: git left a conflict, or something lies there that no stage wrote.
+        LabError: params.yaml cannot be read, or something lies there that no stage wrote.
     """
-    conflicts.require_none()
-    locks.repair()
     remove(params.load().models)
 
 

@@ -39,13 +39,20 @@ class RejectedError(ServerError):
     """The server understood and does not want this; other requests may succeed."""
 
 
+# What MLflow takes from a user's shell for its own runs, and would join to ours.
+NOT_OURS = ("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID", "MLFLOW_RUN_ID")
+
+
 def quiet_mlflow() -> dict[str, str]:
-    """Environment variables that keep MLflow from talking to the network and the terminal."""
+    """Variables that keep MLflow from the network, the terminal, and what is not recorded here."""
     return {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_LOGGING_LEVEL": "ERROR",
         "MLFLOW_CONFIGURE_LOGGING": "false",
+        # What is written is there when it is said to be; a run's metrics are those of its script.
+        "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
         "MLFLOW_ENABLE_WORKSPACES": "false",  # a server's; it would split the local store
     }
 
@@ -97,12 +104,12 @@ def workspace_query(environment: Mapping[str, str] = os.environ) -> str:
     """What tells the pages of MLflow's workspace from those of others on the same server.
 
     >>> workspace_query({"MLFLOW_WORKSPACE": "team-b"})
-    '?workspace=team-b'
+    'workspace=team-b'
     >>> workspace_query({"MLFLOW_WORKSPACE": "default"})  # what a server has without the variable
     ''
     """
     name = environment.get("MLFLOW_WORKSPACE", "").strip()
-    return f"?workspace={quote(name, safe='')}" if name not in ("", "default") else ""
+    return f"workspace={quote(name, safe='')}" if name not in ("", "default") else ""
 
 
 def login(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -27,10 +27,9 @@ from lab.tracking.destination import (
     ServerError,
     UnreachableError,
     host_of,
-    workspace_query,
 )
 from lab.tracking.moving import path_of
-from lab.tracking.sent import FILES_TAG, MODEL, PARENT_TAG, SentRuns
+from lab.tracking.sent import FILES_TAG, MODEL, PARENT_TAG, SentRuns, artifacts_in
 from lab.tracking.server import Server, pages
 
 RUN_TAG = "local_run_id"
@@ -75,8 +74,7 @@ class Tree:
     def link(self) -> str:
         """Address of the parent's page."""
         copy = self._copies[self.root]
-        page = views.run_page(self._server.url, self._server.experiment(), copy.server_id)
-        return f"{page}{workspace_query()}"
+        return views.run_page(self._server.url, self._server.experiment(), copy.server_id)
 
     def send(self, pool: ThreadPoolExecutor, on_sent: Callable[[], object] = lambda: None) -> None:
         """Sends what the server lacks of the tree as it stands now.
@@ -200,14 +198,14 @@ class Tree:
         recorded = run.data.tags.get(FILES_TAG, "").splitlines()
         files: dict[str, Path] = {}
         if folder := path_of(run.info.artifact_uri):  # else a user lets the store keep them afar
-            files = {**{name: folder / name for name in recorded}, **dict(_files(folder))}
+            files = {**{name: folder / name for name in recorded}, **dict(artifacts_in(folder))}
         for output in run.outputs.model_outputs if run.outputs else ():
             model = self._store.get_logged_model(output.model_id)
             if folder := path_of(model.artifact_location):
                 top = f"{MODEL}/"
                 names = [f"{top}MLmodel", *(name for name in recorded if name.startswith(top))]
                 files |= {name: folder / name.removeprefix(top) for name in names}
-                files |= _files(folder, MODEL)
+                files |= artifacts_in(folder, MODEL)
         return files
 
     def _upload(self, copy: _Copy, name: str, path: Path) -> None:
@@ -294,12 +292,6 @@ def _changes(here: dict[str, str], there: dict[str, str]) -> dict[str, str]:
 def _shown(path: Path) -> Path:
     """As a reader of the message finds it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _files(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield "/".join(filter(None, [prefix, path.relative_to(folder).as_posix()])), path
 
 
 def _version(path: Path) -> tuple[int, int]:

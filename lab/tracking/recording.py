@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from lab.base.home import home
 from lab.base.script import is_debugging
-from lab.tracking.destination import quiet_mlflow
+from lab.tracking.destination import NOT_OURS, quiet_mlflow
 
 ROOT = Path(__file__).resolve().parents[2]
 # Seconds the end of a script waits, at most: for the local store (importing MLflow and creating
@@ -33,11 +33,6 @@ MIRROR_PATIENCE = 0.6
 STARTS = 2  # of the process that writes, if it is killed
 
 SWITCH = "RECORD_RUNS"  # a variable that is 0 where nobody will look for the run
-
-# What MLflow takes from a user's shell for its own runs, and would join to ours.
-NOT_OURS = ("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID", "MLFLOW_RUN_ID")
-# What is written is there when the writer says so; and a run's metrics are those of its script.
-AT_ONCE = {"MLFLOW_ENABLE_ASYNC_LOGGING": "false", "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false"}
 
 NOT_RECORDED = "{}; this run is missing in the UI, its files are complete"
 INCOMPLETE = "{}; this run is incomplete in the UI, its files are complete"
@@ -310,7 +305,7 @@ def _start_process() -> "subprocess.Popen[bytes] | None":
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if is_debugging() else subprocess.DEVNULL,
-            env={**own, "PYTHONPATH": path, **quiet_mlflow(), **AT_ONCE},
+            env={**own, "PYTHONPATH": path, **quiet_mlflow()},
             start_new_session=True,  # Ctrl-C ends the script, which then ends the run properly
         )
     except OSError as error:

@@ -19,7 +19,6 @@ from lab.tracking.destination import (
     ServerError,
     UnreachableError,
     host_of,
-    workspace_query,
 )
 from lab.tracking.mirror import Tree
 from lab.tracking.sent import SentRuns, claimed_tree, end_abandoned, unsent
@@ -41,7 +40,7 @@ class Live:
         self._store = store
         self._url = url
         self._environment = dict(os.environ)  # MLflow changes it when a model is recorded
-        self._sent = SentRuns(url + workspace_query())
+        self._sent = SentRuns(url)
         self._server: Server | None = None
         self._sizes: dict[str, int] = {}  # own trees: root id, number of runs
         self._trees: dict[str, Tree] = {}

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from lab.base.errors import LabError
+from lab.base.home import home
 from lab.tracking import views
-from lab.tracking.destination import EXPERIMENT, server_url
+from lab.tracking.destination import EXPERIMENT, server_url, workspace_query
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,12 +33,19 @@ MODEL = "model"  # the folder of a run's model on a server, whatever its name is
 CHECKS_FILES = 1  # version of a ledger that holds no run whose files were not there to be sent
 
 
+def artifacts_in(folder: Path, above: str = "") -> Iterator[tuple[str, Path]]:
+    """The files of a folder, and their names as a run's, which may have another folder above."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield Path(above, path.relative_to(folder)).as_posix(), path
+
+
 class SentRuns:
     """The runs that one server has, on disk; safe to use from several threads and processes."""
 
     def __init__(self, url: str, folder: Path = FOLDER) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._url = url
+        self._url = "?".join(filter(None, [url, workspace_query()]))
         self._lock = threading.Lock()
         self._database = sqlite3.connect(
             folder / FILE, timeout=30, check_same_thread=False, isolation_level=None
@@ -82,13 +90,14 @@ class SentRuns:
 
 def runs_of_commit(commit: str) -> str:
     """The address of a commit's runs on the configured server; empty where none was sent to one."""
-    if not (FOLDER / FILE).exists():
+    folder = home() / FOLDER
+    if not (folder / FILE).exists():
         return ""
     try:
         server = server_url()
     except LabError:
         return ""
-    experiment = SentRuns(server).experiment() if server else ""
+    experiment = SentRuns(server, folder).experiment() if server else ""
     return views.commit_page(server, experiment, commit) if experiment else ""
 
 

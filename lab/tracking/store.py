@@ -6,7 +6,7 @@ import math
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from lab.tracking.sent import (
     PARENT_TAG,
     RECORDING_TAG,
     RESULTS_TAG,
+    artifacts_in,
     claimed_tree,
     end_abandoned,
 )
@@ -150,7 +151,7 @@ class Store:
         """Copies a file or a folder into the run's artifacts."""
         run_id, given = self._ids[key][None], Path(path)
         self.client.log_artifact(run_id, path, folder or None)
-        below = _names(given, given.name) if given.is_dir() else [given.name]
+        below = dict(artifacts_in(given, given.name)) if given.is_dir() else [given.name]
         self._note_files(run_id, (Path(folder, name).as_posix() for name in below))
 
     def _note_files(self, run_id: str, added: Iterable[str]) -> None:
@@ -186,7 +187,7 @@ class Store:
                 ).model_id
             registry.describe(self.client, run, model_id)
             if folder := path_of(self.client.get_logged_model(model_id).artifact_location):
-                self._note_files(run_id, _names(folder, MODEL))
+                self._note_files(run_id, dict(artifacts_in(folder, MODEL)))
         self._models[run_id] = registry.of_dataset(run, model_id)
         return model_id
 
@@ -220,7 +221,7 @@ class Store:
             self.model(key, str(build), model)
             showing.show(model, Path(root), folder)
             self.client.log_artifacts(run_id := self._ids[key][None], str(folder))
-            self._note_files(run_id, _names(folder))
+            self._note_files(run_id, dict(artifacts_in(folder)))
 
     def judged(self, key: int, verdicts: Mapping[str, str]) -> None:
         """Tags the runs that trained what was compared, by the SHA-256 of their results."""
@@ -245,13 +246,6 @@ class Store:
     def ids(self, key: int) -> list[str]:
         """MLflow's ids of a run and its children, in this order."""
         return list(self._ids[key].values())
-
-
-def _names(folder: Path, above: str = "") -> Iterator[str]:
-    """The files of a folder as a run's files, which may have another folder above them."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            yield Path(above, path.relative_to(folder)).as_posix()
 
 
 class _Pyfunc:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lab.tracking import words
+from lab.tracking.destination import workspace_query
 
 KEY = "models"
 TAG = f"mlflow.sharedViewState.{KEY}"
@@ -95,9 +96,15 @@ def runs_page(server: str, experiment: str) -> str:
 def commit_page(server: str, experiment: str, commit: str) -> str:
     """The address of the runs of one commit."""
     query = quote(f'tags.git_commit = "{commit[:12]}"')
-    return f"{server}/#/experiments/{experiment}/runs?{WORKFLOW}&searchFilter={query}"
+    return _in_workspace(
+        f"{server}/#/experiments/{experiment}/runs?{WORKFLOW}&searchFilter={query}"
+    )
 
 
 def run_page(server: str, experiment: str, run: str) -> str:
     """The address of the page of a run."""
-    return f"{server}/#/experiments/{experiment}/runs/{run}?{WORKFLOW}"
+    return _in_workspace(f"{server}/#/experiments/{experiment}/runs/{run}?{WORKFLOW}")
+
+
+def _in_workspace(page: str) -> str:
+    return "&".join(filter(None, [page, workspace_query()]))

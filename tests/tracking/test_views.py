@@ -106,6 +106,21 @@ def test_a_report_links_to_the_runs_of_its_commit_once_they_were_sent(
     assert runs_of_commit("a" * 40) == ""
 
 
+def test_links_lead_into_the_workspace_that_runs_were_sent_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = "http://127.0.0.1:5000"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team-b")
+    SentRuns(server).note_experiment("12")
+    for page in (runs_of_commit("a" * 40), views.run_page(server, "12", "abc")):
+        assert page.count("?") == 1
+        assert page.endswith("&workspace=team-b")
+    monkeypatch.delenv("MLFLOW_WORKSPACE")
+    assert runs_of_commit("a" * 40) == ""
+
+
 def test_a_link_to_runs_holds_nothing_that_ends_a_link() -> None:
     for wrong in (
         "http://a/#/experiments/1/runs?x=)",

@@ -1,23 +1,21 @@
-"""Which change a run belongs to: commit, author's note, branch, pull request."""
+"""Where a run's code comes from: commit, author's note, branch, pull request."""
 
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
-from lab.base.git import GitError, git_bytes
+from lab.base.git import git_or_nothing
 
-GIT_SECONDS = 10.0  # that nothing waits longer for a tag
 LONGEST_NOTE = 200  # characters of a commit's first line
 _PULL = re.compile(r"refs/pull/([1-9][0-9]{0,9})/(merge|head)")
 
 
-def change_tags(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+def source_tags(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What git and GitHub Actions know of it, as MLflow's tags; what they do not know is left out.
 
     Outside a workflow nobody knows which pull request a branch belongs to.
     """
-    commit, on, note, *_ = [*answer("log", "-1", "--format=%H%n%D%n%s").split("\n"), "", ""]
+    commit, on, note, *_ = [*git_or_nothing("log", "-1", "--format=%H%n%D%n%s").split("\n"), "", ""]
     branch = _branch_of_workflow(environment) or _branch_checked_out(on)
     pull_request = pull_request_url(environment)
     given = {
@@ -44,14 +42,6 @@ def pull_request_url(environment: Mapping[str, str] = os.environ) -> str:
     found = _PULL.fullmatch(environment.get("GITHUB_REF", ""))
     server, repository = (environment.get(f"GITHUB_{n}", "") for n in ("SERVER_URL", "REPOSITORY"))
     return f"{server}/{repository}/pull/{found[1]}" if found and server and repository else ""
-
-
-def answer(*arguments: str) -> str:
-    """What git says; nothing where there is no git, no repository or no commit."""
-    try:
-        return git_bytes(Path(), *arguments, timeout=GIT_SECONDS).decode(errors="replace").strip()
-    except GitError:
-        return ""
 
 
 def _branch_of_workflow(environment: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.base.change import change_tags
+from lab.base.source import source_tags
 
 PULL = {
     "GITHUB_REF": "refs/pull/12/merge",
@@ -33,7 +33,7 @@ def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_checkout_has_commit_branch_and_note_and_no_pull_request(commit: str) -> None:
     git("tag", "anchor")
-    assert change_tags({}) == {
+    assert source_tags({}) == {
         "mlflow.source.git.commit": commit,
         "mlflow.source.git.branch": "a/wider",
         "git_commit": commit[:12],
@@ -44,7 +44,7 @@ def test_a_checkout_has_commit_branch_and_note_and_no_pull_request(commit: str) 
 
 def test_a_workflow_of_a_pull_request_has_its_number_address_and_branch(commit: str) -> None:
     git("checkout", "-q", "--detach")
-    tags = change_tags(PULL)
+    tags = source_tags(PULL)
     assert (tags["branch"], tags["pull_request"]) == ("wider", "12")
     assert tags["pull_request_url"] == "https://github.com/owner/name/pull/12"
     assert tags["git_commit"] == commit[:12]
@@ -53,10 +53,10 @@ def test_a_workflow_of_a_pull_request_has_its_number_address_and_branch(commit: 
 def test_a_workflow_of_a_push_has_its_branch(commit: str) -> None:
     git("checkout", "-q", "--detach")
     pushed = {**PULL, "GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main"}
-    tags = change_tags({**pushed, "GITHUB_HEAD_REF": ""})
+    tags = source_tags({**pushed, "GITHUB_HEAD_REF": ""})
     assert tags["branch"] == "main"
     assert "pull_request" not in tags
-    assert "branch" not in change_tags({})  # a detached commit is on none
+    assert "branch" not in source_tags({})  # a detached commit is on none
 
 
 def test_without_a_repository_or_a_commit_nothing_is_known(
@@ -64,6 +64,6 @@ def test_without_a_repository_or_a_commit_nothing_is_known(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert change_tags({}) == {}
+    assert source_tags({}) == {}
     git("init", "-q")
-    assert change_tags({}) == {}
+    assert source_tags({}) == {}
