@@ -12,7 +12,7 @@ from pipelines import run
 from lab.base import dvc
 from lab.base.dvc import Cache, DVCError, share_cache
 from lab.base.stages import read_stages
-from lab.evidence.reproduction import worktree
+from lab.evidence.reproduction import checkout
 
 ODD_NAMES = ["a # b", "a, b", "100%", "%(x)s", "ä€", "it's", 'a "b"', "[a]", "a=b;c $x"]
 
@@ -75,7 +75,7 @@ def test_a_baseline_has_the_cache_that_somebody_wrote_into_a_configuration(
     text = f"[cache]\n    dir = {value.format(tmp_path / 'home')}\n"
     file.write_text(text, encoding="utf-8")
 
-    with worktree(pipeline, run(pipeline, "git", "rev-parse", "HEAD")) as found:
+    with checkout(pipeline, run(pipeline, "git", "rev-parse", "HEAD")) as found:
         assert Cache(found).folder.samefile(cache)
         assert cached(found) == (None if place == "not/there" else b"in\n")
 
@@ -90,7 +90,7 @@ def test_a_baseline_has_a_cache_of_its_own_where_there_can_be_no_other(
     (pipeline / "data/raw").mkdir(parents=True)
     (pipeline / "data/raw/gone").symlink_to(tmp_path / "nowhere")
 
-    with worktree(pipeline, run(pipeline, "git", "rev-parse", "HEAD")) as found:
+    with checkout(pipeline, run(pipeline, "git", "rev-parse", "HEAD")) as found:
         assert Cache(found).folder == found / ".dvc/cache"
         monkeypatch.chdir(found)
         with Repo() as repo:
@@ -120,7 +120,7 @@ def test_a_damaged_cache_has_no_file(pipeline, content):
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_a_cache_is_shared_whose_path_has_odd_characters(pipeline, tmp_path, name):
-    """As the worktree of a baseline does, for a project in a folder of that name."""
+    """As the checkout of a baseline does, for a project in a folder of that name."""
     first = tmp_path / name / "project"
     first.parent.mkdir()
     shutil.move(pipeline, first)
