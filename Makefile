@@ -21,7 +21,7 @@ IS_MADE_HERE := $(shell { $(BIN)/python -IS lab/base/environment.py; } 2>/dev/nu
 THIS_MAKE := $(MAKE)
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint anchor audit help repro report power example test test-slow test-all ui sync test-servers test-faults \
+.PHONY: actionlint anchor audit help repro report power tune example test test-slow test-all ui sync test-servers test-faults \
   test-inputs test-pull-requests coverage cluster text test-cluster bench check format requirements upgrade clean setup \
   dagshub restore pull push pull-request failed lost machine trim merge verify
 
@@ -44,6 +44,10 @@ anchor: $(READY)  ## move the tag that nothing may fall below to HEAD, if that i
 
 power: $(READY)  ## how many seeds show an effect (EFFECT=, such as 0.002), by this repository's spreads
 	@python power.py $(if $(EFFECT),--effect "$(EFFECT)")
+
+tune: $(READY)  ## search better params (MODEL=; SECONDS= or TRAININGS=; APPLY=1 writes params.yaml if they are)
+	@python tune.py "$(MODEL)" $(if $(SECONDS),--seconds "$(SECONDS)") \
+	  $(if $(TRAININGS),--trainings "$(TRAININGS)") $(if $(filter-out 0,$(APPLY)),--apply)
 
 example:  ## put another task in the place of this one (NAME=, a folder of examples/)
 	@$(PYTHON) -m lab.base.example_task "$(NAME)"
@@ -129,15 +133,21 @@ text: $(READY)  ## install transformers, for the example of sentences (examples/
 test-cluster: cluster  ## tests of training on a Ray cluster of two nodes on this machine
 	@python -m pytest -q -m cluster tests/parallel
 
-bench: $(READY)  ## measure training beside what others use (a quarter of an hour)
+bench: $(READY)  ## measure training beside what others use (half an hour)
 	@test -x .venv/bench/bin/python || uv venv -q --python 3.11 .venv/bench
 	@uv pip sync -q --python .venv/bench/bin/python --require-hashes benchmarks/requirements.txt
 	@.venv/bench/bin/python -m benchmarks.training
 	@.venv/bench/bin/python -m benchmarks.modules
 	@python -m benchmarks.scaling
 	@python -m benchmarks.precision
+	@python -m benchmarks.tuning
 
-check: $(READY)  ## lint, types, workflows
+# One word for both: with DATA it is data that are checked, without it the code. Only of the command
+# line, for many have a variable of that name.
+check: $(READY)  ## lint, types, workflows; or new data against those trained on (DATA=folder)
+ifeq ($(origin DATA)$(if $(strip $(DATA)),,: empty),command line)
+	@python check.py --data "$(DATA)"
+else
 	@ruff format --check .
 	@ruff check .
 	@mypy
@@ -149,6 +159,7 @@ check: $(READY)  ## lint, types, workflows
 	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	@check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(MAKE) --no-print-directory actionlint audit
+endif
 
 # The pins as a script's dependencies, which is what `uv audit` reads; OSV collects what is known of
 # them. A finding is fixed by `make upgrade`, or ignored with a reason: AUDIT="--ignore ID".

@@ -19,7 +19,7 @@ from lab.base.params import Params
 from lab.base.progress import EpochProgress
 from lab.data.prepared import Prepared, verify
 from lab.parallel import processes
-from lab.parallel.work import Done, Stack, complete, killed, prepared
+from lab.parallel.work import Done, Stack, complete, killed, prepared, train
 from lab.results.cost import Meter, write_cost
 from lab.results.storage import tracked
 from lab.tracking import training_runs
@@ -102,7 +102,7 @@ def in_processes(tree: Params, name: str, progress: EpochProgress) -> Done:
     """
     choose_precision(tree.precision(name), choose_device(), print)
     todo = [Stack(name, seeds) for seeds in stacks(tree.train)]
-    done = dict(processes.on_this_machine(tree, todo, cores(), progress.show))
+    done = dict(processes.on_this_machine(tree, todo, cores(), progress.show, train))
     parts = [part for stack in todo if (part := done[stack])]
     if len(parts) < len(todo):
         raise killed([stack for stack in todo if not done[stack]])

@@ -20,7 +20,7 @@ from lab.base.params import Params
 from lab.base.progress import EpochProgress
 from lab.data.prepared import verify
 from lab.parallel import cluster, processes
-from lab.parallel.work import Done, Outcome, Stack, complete, killed, prepared
+from lab.parallel.work import Done, Outcome, Stack, complete, killed, prepared, train
 from lab.results import cost
 from lab.results.storage import tracked
 from lab.tracking import recording as tracking
@@ -74,9 +74,11 @@ def out_of_date() -> list[str]:
     Raises:
         LabError: the data are out of date, or DVC cannot tell.
     """
-    changed = json.loads(dvc.run("status", "--json", "prepare", "train"))
+    changed = json.loads(dvc.run("status", "--json", "prepare", "check", "train"))
     if "prepare" in changed:
         raise LabError("the prepared data are out of date; run `dvc repro --force prepare`")
+    if "check" in changed:
+        raise LabError("the check of the data is out of date; run `dvc repro check`")
     return [stage.removeprefix("train@") for stage in changed]
 
 
@@ -108,8 +110,8 @@ def outcomes(
     """The stacks as they finish, wherever they are trained."""
     if options.address:
         share: float = options.gpus_per_stack
-        return cluster.on_cluster(tree, todo, share, progress.show)
-    return processes.on_this_machine(tree, todo, options.workers, progress.show)
+        return cluster.on_cluster(tree, todo, share, progress.show, train)
+    return processes.on_this_machine(tree, todo, options.workers, progress.show, train)
 
 
 def collect(

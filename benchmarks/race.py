@@ -26,7 +26,7 @@ from lab.data.description import DESCRIPTION, checksum, write_description
 from lab.data.prepared import PREPARED, load_array, load_prepared
 from lab.data.splits import SPLITS
 from lab.parallel import processes
-from lab.parallel.work import Stack
+from lab.parallel.work import Stack, train
 from lab.training import checkpoints
 from lab.training.stacks import stacks
 
@@ -70,7 +70,7 @@ def ours(
         processes.warm_up()
 
         def step() -> int:
-            done = list(processes.on_this_machine(tree, todo, count, lambda *_: None))
+            done = list(processes.on_this_machine(tree, todo, count, lambda *_: None, train))
             for name in tree.models:
                 checkpoints.clear(name)
             return steps * sum(len(stack.seeds) for stack, result in done if result)

@@ -46,7 +46,7 @@ def cpu_seconds(tree: Params, models: int) -> float:
     copies = {f"copy_{number}": tree.models[name] for number in range(models)}
     tree = tree.model_copy(update={"models": copies})
     todo = [Stack(copy, seeds) for copy in copies for seeds in stacks(tree.train)]
-    done = list(processes.on_this_machine(tree, todo, 1, lambda *_: None))
+    done = list(processes.on_this_machine(tree, todo, 1, lambda *_: None, train))
     for copy in copies:
         checkpoints.clear(copy)
     return sum(result.usage.cpu_seconds for _, result in done if result and result.usage)

@@ -1,4 +1,4 @@
-"""What the mirror costs: `python -m benchmarks.tracking`; add `sync` for the second half alone.
+"""What the mirror costs: `python -m benchmarks.tracking`; add `sync` or `end` for a part alone.
 
 A real MLflow server on loopback, behind a proxy that adds 0 or 200 ms to each request. Both stand
 for another machine, so they get a processor core to themselves, the last one; training and the
@@ -8,12 +8,16 @@ server and training compete, and the figures are upper bounds.)
 Time added is the wall time of a script that records one model (10 seeds, 5 epochs) around a fixed
 amount of work, with a server minus without, medians of `ROUNDS`, in turn. The processor time of
 the recording process is told apart, because on a busy machine the wall time is noisy.
+
+`end` times `train.py` as a whole, of a training of a second (the tests' task), beside the same
+without recording: `PAIRS` pairs for each kind of server, in turn.
 """
 
 import contextlib
 import json
 import os
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -23,13 +27,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import entry
+from lab.base import params
 from lab.base.script import run_script
 from lab.tracking import recording as tracking
 from lab.tracking.destination import quiet_mlflow
 from lab.tracking.store import Store
 from tests.servers import PASSWORD, USER, Proxy, mlflow_server
+from tests.support import copy_of_the_code
 
 ROUNDS = 3
+PAIRS = 10
 SEEDS = 10
 EPOCHS = 5
 METRICS = ("train_loss", "validation_loss", "validation_accuracy", "validation_error")
@@ -75,10 +82,12 @@ def children_cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def script(folder: Path, uri: str, *arguments: str) -> list[str]:
+def script(folder: Path, uri: str, *arguments: str, record: str = "") -> list[str]:
     """Runs one in a folder of recorded runs; the lines it says."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    environment |= {"PYTHONPATH": str(tracking.ROOT), "MLFLOW_TRACKING_URI": uri}
+    environment |= {"MLFLOW_TRACKING_URI": uri, "RECORD_RUNS": record}
+    if not (folder / "lab").exists():
+        environment["PYTHONPATH"] = str(tracking.ROOT)
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
@@ -167,8 +176,42 @@ def fill(store: Store, key: int) -> None:
     store.end(key, "FINISHED", 9_000)
 
 
+def time_of_end(folder: Path, proxy: Proxy) -> None:
+    """Prints what recording adds to `train.py`, by what the server does."""
+    copy_of_the_code(folder, leave=("docs/", "tests/"))
+    model, *_ = params.load(folder / params.PARAMS_FILE).models
+    script(folder, "", "prepare.py")
+    proxy.delay = 1.0
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        servers = {
+            "no server": "",
+            "refusing": "http://127.0.0.1:1",
+            "hanging": f"http://127.0.0.1:{hangs.getsockname()[1]}",
+            "slow": proxy.url,
+        }
+        seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
+        for _ in range(PAIRS):
+            for name, uri in servers.items():
+                pair = [trained(folder, model, record, uri) for record in ("0", "")]
+                seconds[name].append((pair[0], pair[1]))
+    for name, pairs in seconds.items():
+        added = sorted(recorded - alone for alone, recorded in pairs)
+        print(
+            f"{name}: train.py {statistics.median(alone for alone, _ in pairs):.2f} s, recorded "
+            f"{statistics.median(added):+.2f} s ({added[0]:+.2f} to {added[-1]:+.2f})",
+            flush=True,
+        )
+
+
+def trained(folder: Path, model: str, record: str, uri: str) -> float:
+    """Seconds of a `train.py`."""
+    began = time.monotonic()
+    script(folder, uri, "train.py", model, record=record)
+    return time.monotonic() - began
+
+
 def main(part: str | None) -> None:
-    """Both measures, or the second alone."""
+    """All measures, or one alone."""
     os.environ |= {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
     os.environ.update(quiet_mlflow())
     with contextlib.ExitStack() as stack:
@@ -182,10 +225,13 @@ def main(part: str | None) -> None:
         server = mlflow_server(there, auth=False)
         url = another_machine.submit(stack.enter_context, server).result()
         proxy = another_machine.submit(stack.enter_context, Proxy(url)).result()
+        if part in (None, "end"):
+            time_of_end(Path(scratch, "project"), proxy)
         keep_to(False)
-        if part != "sync":
+        if part is None:
             time_added(here, proxy)
-        rate_of_sync(here, proxy)
+        if part in (None, "sync"):
+            rate_of_sync(here, proxy)
 
 
 def keep_to(last_core: bool) -> None:
@@ -196,6 +242,8 @@ def keep_to(last_core: bool) -> None:
 
 if __name__ == "__main__":
     options = entry.parser()
-    options.add_argument("part", nargs="?", choices=["sync", "train"], help="train: for itself")
+    options.add_argument(
+        "part", nargs="?", choices=["end", "sync", "train"], help="train: for itself"
+    )
     part = options.parse_args().part
     run_script(train if part == "train" else lambda: main(part))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 
+import check
 import prepare
 from lab.base.stages import read_stages
 from lab.evidence.collection import collect
@@ -42,12 +43,14 @@ def text(evidence: Evidence) -> str:
 def remake(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `dvc repro train` does, in this process and at once."""
     prepare.main()
+    monkeypatch.setenv("RECORD_RUNS", "0")
+    check.check()
     names = [name for name in read_stages(Path()) if name.startswith("train@")]
     for name in names:
         monkeypatch.setattr(sys, "argv", ["train.py", name.removeprefix("train@")])
         runpy.run_path("train.py")
     with Repo() as repo:
-        for name in ["prepare", *names]:
+        for name in ["prepare", "check", *names]:
             repo.commit(name, force=True)
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,17 @@ def trained(shared: Path, empty_store: Path) -> Repository:
 def repository(trained: Repository, tmp_path: Path) -> Repository:
     """A copy for one test, to do with it what it likes."""
     return trained.copied(tmp_path / "repository")
+
+
+@pytest.fixture
+def no_checkout_is_left(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Temporary folders are made in one of the test's own, where `checked_out` leaves none."""
+    folder = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield
+    assert [*folder.glob("revision-*")] == []
 
 
 def pytest_configure() -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from lab.base.stages import read_stages
-from tests.support import copy_of_the_code, create_store
+from tests.support import CHECK, copy_of_the_code, create_store
 
 ROOT = Path(__file__).parent.parent
 PARAMS = """\
@@ -37,8 +37,8 @@ models:
              learning_rate: 0.01, schedule: linear, weight_decay: 0.0}}
 compare: {{margin: 0.001}}
 """
-OLD = PARAMS.format(split_seed=1, epochs=4)
-NEW = PARAMS.format(split_seed=0, epochs=10)
+OLD = PARAMS.format(split_seed=1, epochs=4) + CHECK
+NEW = PARAMS.format(split_seed=0, epochs=10) + CHECK
 
 MARK = "FAULT_CASE"  # environment variable that tells a case's processes from all others
 PATIENCE = 240.0  # seconds for a command that takes a few

@@ -16,6 +16,7 @@ PATIENCE_SECONDS = 600  # for what takes seconds: it ends what hangs, on the slo
 # The task of all tests but those of tests/task, and a params.yaml whose models train in a second.
 TINY = ROOT / "tests/tiny"
 SMALL = (TINY / "params.yaml").read_text(encoding="utf-8")
+CHECK = SMALL[SMALL.index("check:") :]  # the section that dvc.yaml cannot do without
 REPLACED = ("task/", "params.yaml")  # what a fork changes
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import matplotlib
 import pytest
 from servers import PASSWORD, USER, mlflow_server
-from support import PATIENCE_SECONDS, SMALL, copy_of_the_code
+from support import CHECK, PATIENCE_SECONDS, SMALL, copy_of_the_code
 
 TOKENS = {
     name: f"hush/{name}+{number}=ä%"[:60]
@@ -27,7 +27,7 @@ TOKENS = {
     )
 }  # fmt: skip
 PARAMS = SMALL.replace("seeds: [0, 1, 2]", "seeds: [0]").split("  linear_4:")[0] + (
-    "compare:\n  margin: 0.001\n"
+    "compare:\n  margin: 0.001\n" + CHECK
 )
 
 

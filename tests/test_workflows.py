@@ -495,7 +495,7 @@ def upstream(tmp_path_factory, empty_store) -> Folder:
     one_model = re.sub(r"  linear_4:\n(    .*\n)+", "", steady)
     folder = tmp_path_factory.mktemp("upstream") / "lab"
     made = repository_of(folder, one_model, empty_store)
-    made.dvc("repro", "--quiet", "train")
+    made.dvc("repro", "--quiet", "train", "card")
     made.commit("Its results")
     return made
 

@@ -6,15 +6,17 @@ checked against the signatures in `task/` by who uses them: `lab.data.datasets` 
 """
 
 import difflib
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -32,8 +34,10 @@ MAX_FILE_BYTES = 250_000  # a thousand models have 150,000
 MAX_SEED = 2**31 - 1
 MAX_SEEDS = 1_000  # a side
 MAX_MARGIN = 1e9
+MAX_END = 1e9  # of a range that is searched
 
 Precision = Literal["float32", "bfloat16"]
+Level = Literal["stop", "warn", "off"]
 
 
 def _distinct(seeds: list[int]) -> list[int]:
@@ -147,6 +151,95 @@ class CompareParams(_Section):
         return self
 
 
+class CheckRules(_Section):
+    """What becomes of a broken rule: it stops the pipeline, warns, or is not looked at.
+
+    docs/data-checks.md says what each rule asks.
+    """
+
+    values: Level = "stop"
+    leakage: Level = "warn"  # into the test split stage `prepare` lets nothing, where it must not
+    constant: Level = "warn"
+    missing_classes: Level = "warn"
+    class_balance: Level = "warn"
+    duplicates: Level = "warn"
+    contradictions: Level = "warn"
+    near_duplicates: Level = "warn"
+    shortcuts: Level = "warn"
+    drift: Level = "warn"
+
+
+class LabelParams(_Section):
+    """By which model labels are judged, and in how many folds.
+
+    A model of its own: the judge stays the same while the models of the experiment change.
+    """
+
+    folds: Annotated[int, Field(ge=0, le=100)]  # 0: labels are not looked at
+    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)]
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    model: ModelParams
+
+    @model_validator(mode="after")
+    def _more_than_one_fold(self) -> "LabelParams":
+        if self.folds == 1:
+            raise ValueError("folds: must be at least 2, or 0 to leave labels alone; got 1")
+        return self
+
+
+class CheckParams(_Section):
+    """Which rules the data must keep, and how labels are looked at."""
+
+    rules: CheckRules = CheckRules()
+    labels: LabelParams | None = None
+
+
+class Range(NamedTuple):
+    """Numbers from `low` to `high`, whole ones if both are; with `log` every tenfold alike."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+MAX_CHOICES = 100
+_SEARCHED = "must be a list of choices, or a range {low: 0.001, high: 0.01, log: true}"
+
+
+def _searched(value: Any) -> Range | tuple[Any, ...]:
+    """What `make tune` may try for a key: a range or choices."""
+    if isinstance(value, list):
+        if not 2 <= len(value) <= MAX_CHOICES:
+            raise ValueError(
+                f"must have 2 to {MAX_CHOICES} choices; got {len(value)}; correct the list"
+            )
+        if len({repr(choice) for choice in value}) < len(value):
+            raise ValueError("a choice stands twice; remove one")
+        return tuple(value)
+    if not isinstance(value, dict) or not {"low", "high"} <= set(value) <= set(Range._fields):
+        raise ValueError(f"{_SEARCHED}; got {shortened(repr(value), limit=60)}; correct it")
+    for end in ("low", "high"):
+        got = value[end]
+        is_number = isinstance(got, int | float) and not isinstance(got, bool)
+        if not is_number or abs(got) > MAX_END or not math.isfinite(got):
+            raise ValueError(
+                f"{end} must be a finite number; got {shortened(repr(got), limit=60)}; correct it"
+            )
+    found = Range(**value)
+    if not isinstance(found.log, bool):
+        raise ValueError(f"log must be true or false; got {found.log!r}; correct it")
+    if found.low >= found.high:
+        raise ValueError(f"low must be below high; got {found.low} and {found.high}; correct them")
+    if found.log and found.low <= 0:
+        raise ValueError(
+            f"with log, low must be above 0; got {found.low}; correct it, or leave log out"
+        )
+    return found
+
+
+Searched = Annotated[Range | tuple[Any, ...], PlainValidator(_searched)]
+
+
 class Params(_Section):
     """The whole of `params.yaml`."""
 
@@ -154,6 +247,9 @@ class Params(_Section):
     train: TrainParams
     models: Annotated[dict[ModelName, ModelParams], Field(min_length=1, max_length=1_000)]
     compare: CompareParams
+    check: CheckParams = CheckParams()  # older files lack it
+    # What `make tune` may change of a model; no stage reads it, and older files lack it.
+    tune: Annotated[dict[Name, Searched], Field(max_length=100)] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_differ_beyond_case(self) -> "Params":
@@ -209,11 +305,14 @@ def load(path: Path = PARAMS_FILE) -> Params:
     except DataError as error:
         raise ParamsError(str(error)) from None
     params = parse(content, str(path))
-    for name, model in params.models.items():
+    models = {f"models.{name}": model for name, model in params.models.items()}
+    if params.check.labels is not None:
+        models["check.labels.model"] = params.check.labels.model
+    for name, model in models.items():
         if not (NETWORKS / f"{model.network}.py").is_file():
             known = ", ".join(sorted(file.stem for file in NETWORKS.glob("[a-z]*.py")))
             raise ParamsError(
-                f"{path}: models.{name}.network: must be a file of task/networks/; "
+                f"{path}: {name}.network: must be a file of task/networks/; "
                 f"got {model.network}; use {known}, or add task/networks/{model.network}.py"
             )
     return params
@@ -252,6 +351,12 @@ def _misspelt(tree: Any, error: ValidationError) -> str | None:
 
 def _keys_beside(location: Sequence[str]) -> list[str]:
     """The keys allowed where an unknown one was found."""
-    sections: dict[str, type[BaseModel]] = {"train": TrainParams, "compare": CompareParams}
-    section = sections.get(location[0], Params) if len(location) > 1 else Params
-    return list(section.model_fields)
+    sections: dict[str, type[BaseModel]] = {
+        "train": TrainParams,
+        "compare": CompareParams,
+        "check": CheckParams,
+        "check.rules": CheckRules,
+        "check.labels": LabelParams,
+    }
+    section = sections.get(".".join(location[:-1])) or sections.get(location[0], Params)
+    return list((section if len(location) > 1 else Params).model_fields)

@@ -35,7 +35,7 @@ def checked_arguments(
     """
     fields: dict[str, Any] = {}
     takes_any = False
-    for name, parameter in _signature(function).items():
+    for name, parameter in signature(function).items():
         if parameter.kind is parameter.VAR_KEYWORD:
             takes_any = True
         elif name not in supplied and parameter.kind is not parameter.VAR_POSITIONAL:
@@ -61,10 +61,15 @@ def checked_arguments(
 
 def supplied_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Of some values those that the signature asks for by name."""
-    return {name: values[name] for name in _signature(function) if name in values}
+    return {name: values[name] for name in signature(function) if name in values}
 
 
-def _signature(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+def signature(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function, or of a class as its constructor.
+
+    Raises:
+        TaskError: they cannot be read.
+    """
     try:
         return inspect.signature(function, eval_str=True).parameters
     except (NameError, TypeError, ValueError, SyntaxError) as error:

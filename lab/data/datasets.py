@@ -64,8 +64,18 @@ def find(settings: DatasetParams) -> tuple[Callable[..., Any], dict[str, Any]]:
 
 
 def main() -> None:
-    """Checks `params.yaml`, so that a slip is reported before any stage runs."""
-    find(load().dataset)
+    """Checks `params.yaml`, so that a slip is reported before any stage runs.
+
+    Raises:
+        ParamsError: there is one.
+    """
+    tree = load()
+    if tree.check.labels is None:  # of which DVC says where it reads it, and not what it is
+        raise ParamsError(
+            f"{PARAMS_FILE}: check.labels: missing key; add it (folds: 0 looks at no labels), "
+            "see docs/data-checks.md"
+        )
+    find(tree.dataset)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The prepared splits on disk: memory-mapped arrays, whole or absent."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from lab.data.splits import REPREPARE, SPLITS, Part, Split, label_dtype, require
 
 PREPARED = Path("data/prepared")
 REMAKE = "run `dvc repro --force prepare`"
-TEXTS = "test_texts.json"
+TEXTS = {split: f"{split}_texts.json" for split in SPLITS}  # what a reader sees of texts
 GROUPS = "test_groups.npy"  # where examples come in groups: a number for the one of each
 MAX_TEXTS_BYTES = 2**28
 
@@ -37,7 +37,7 @@ class Prepared:
 
 
 def save_prepared(parts: Mapping[str, Part], classes: int, folder: Path) -> None:
-    """Writes `{train,validation,test}_{inputs,labels}.npy`, texts and groups of the test split.
+    """Writes `{train,validation,test}_{inputs,labels}.npy`, all texts, groups of the test split.
 
     They are all written before the first is renamed, so a full disk cannot leave a new training
     set beside an old validation set, which may overlap.
@@ -49,20 +49,22 @@ def save_prepared(parts: Mapping[str, Part], classes: int, folder: Path) -> None
     arrays = [(parts[name], what) for what in ("inputs", "labels") for name in SPLITS]
     names = [f"{name}_{what}.npy" for what in ("inputs", "labels") for name in SPLITS]
     test = parts["test"]
-    texts, groups = test.examples.texts, test.examples.groups
-    kept = [name for name, found in ((TEXTS, texts), (GROUPS, groups)) if found is not None]
+    groups = test.examples.groups
+    texts = {TEXTS[split]: part for split, part in parts.items() if part.examples.texts is not None}
+    kept = [*texts, *([GROUPS] if groups is not None else [])]
     paths = [folder / name for name in (*names, *kept)]
     with files.naming(folder), files.replacing_all(paths) as temporaries:
         for temporary, (part, what) in zip(temporaries, arrays, strict=False):
             array = getattr(part.examples, what)
             _write_npy(temporary, array, part.rows, dtype if what == "labels" else array.dtype)
-        if texts is not None:
-            shown = [str(texts[row]) for row in test.rows]
-            temporaries[len(names)].write_text(json.dumps(shown), encoding="utf-8")
+        for temporary, part in zip(temporaries[len(names) :], texts.values(), strict=False):
+            every: Sequence[str] = part.examples.texts or ()
+            shown = [str(every[row]) for row in part.rows]
+            temporary.write_text(json.dumps(shown), encoding="utf-8")
         if groups is not None:
             _, numbers_N = np.unique([groups[row] for row in test.rows], return_inverse=True)
             _write_npy(temporaries[-1], numbers_N, np.arange(len(numbers_N)), np.int64)
-    for name in {TEXTS, GROUPS}.difference(kept):
+    for name in {*TEXTS.values(), GROUPS}.difference(kept):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -117,13 +119,13 @@ def _load_split(folder: Path, name: str, described: Description) -> Split:
     return Split(inputs, labels)
 
 
-def load_texts(folder: Path, count: int) -> list[str]:
-    """What a reader sees of the test texts.
+def load_texts(folder: Path, count: int, split: str = "test") -> list[str]:
+    """What a reader sees of the texts of a split.
 
     Raises:
         DataError: The file is missing or damaged, or has another number of texts.
     """
-    path = folder / TEXTS
+    path = folder / TEXTS[split]
     try:
         texts = json.loads(files.read_bytes(path, MAX_TEXTS_BYTES))
     except FileNotFoundError:

@@ -22,6 +22,7 @@ from lab.evidence.changes import (
     readers,
     uncommitted,
 )
+from lab.evidence.data_check import data_check
 from lab.evidence.flips import flips
 from lab.evidence.images import with_images
 from lab.evidence.in_git import InGit, committed_results, in_git
@@ -133,6 +134,8 @@ def collect(
             ),
             candidate_data=candidate.data,
             baseline_data=baseline.data,
+            candidate_check=data_check(candidate.snapshot),
+            baseline_check=data_check(committed),
             models=models,
             changes=changes(
                 root,

@@ -13,14 +13,15 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
 from lab.base.errors import DataError
-from lab.base.params import MAX_MARGIN, MAX_SEED, MAX_SEEDS
+from lab.base.params import MAX_MARGIN, MAX_SEED, MAX_SEEDS, Level
 from lab.base.records import Record, first_problem
 from lab.data.examples import Kind
+from lab.results.checks import MAX_FAULTS
 from lab.results.schema import BUILT_IN, LARGEST, LARGEST_SCORE, MAX_SCORES, SCORE_NAME, Score
 
 Item = TypeVar("Item")
 
-SCHEMA_VERSION: Literal[5] = 5
+SCHEMA_VERSION: Literal[6] = 6
 MAX_BYTES = 20 * 2**20
 MAX_CLASSES = 1_000
 MAX_CONFUSED = 100  # classes; the confusion of a thousand has a million counts a side
@@ -293,6 +294,27 @@ class DataSummary(Record):
         return self
 
 
+class RuleFinding(Record):
+    """What a rule about the data found, in sentences; see `lab.results.checks.Finding`."""
+
+    rule: Name
+    level: Level
+    sentences: Annotated[list[Text], Field(max_length=MAX_FAULTS)]
+    more: Count
+
+
+class DataCheck(Record):
+    """What the checks of a revision's data found; None where labels were not looked at."""
+
+    findings: Annotated[list[RuleFinding], Field(max_length=MAX_LISTED)]
+    doubtful_labels: Count | None
+
+    @model_validator(mode="after")
+    def _one_finding_a_rule(self) -> Self:
+        _distinct([one.rule for one in self.findings])
+        return self
+
+
 class Change(Record):
     """Something that has a value on each side; None where it does not exist."""
 
@@ -465,7 +487,7 @@ class Evidence(Record):
     with. `past` are differences of the judged score between earlier versions of the baseline.
     """
 
-    schema_version: Literal[5]
+    schema_version: Literal[6]
     scores: Annotated[list[Score], Field(min_length=1, max_length=MAX_SCORES)]
     scores_missing: Text | None
     scores_removed: Annotated[list[ScoreName], Field(max_length=MAX_SCORES)]
@@ -488,6 +510,8 @@ class Evidence(Record):
     baseline: Baseline
     candidate_data: DataSummary | None
     baseline_data: DataSummary | None
+    candidate_check: DataCheck | None
+    baseline_check: DataCheck | None
     models: Annotated[list[Model], Field(max_length=1_000)]
     changes: Changes
     stages: Annotated[list[StageState], Field(max_length=1_000)]

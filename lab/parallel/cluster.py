@@ -1,13 +1,15 @@
 """Stacks trained on the nodes of a Ray cluster."""
 
+import functools
 import logging
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 from lab.base.errors import LabError
 from lab.base.params import Params
 from lab.data.prepared import Prepared
-from lab.parallel.work import TRIES, Done, Outcome, ShowEpoch, Stack, prepared, train
+from lab.parallel.work import TRIES, J, R, ShowEpoch, Train, prepared
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("lab", "task")
@@ -31,34 +33,47 @@ def connect(address: str) -> None:
 
 
 def on_cluster(
-    tree: Params, stacks: Sequence[Stack], gpus_per_stack: float, on_epoch: ShowEpoch
-) -> Generator[Outcome]:
-    """Yields stacks as they finish; Ray starts those of killed processes and lost nodes again.
+    tree: Params,
+    stacks: Sequence[J],
+    gpus_per_stack: float,
+    on_epoch: ShowEpoch,
+    train: Train[J, R],
+) -> Generator[tuple[J, R | None]]:
+    """Yields stacks, of whatever kind `train` takes, as they finish.
 
-    They start from the beginning: another node does not see this one's checkpoints.
-    The examples go to each node once, into memory that its workers share.
+    Ray starts those of killed processes and lost nodes again. They start from the beginning:
+    another node does not see this one's checkpoints. The examples go to each node once, into memory
+    that its workers share.
     """
     import ray
 
     try:
         remote = ray.remote(num_cpus=1, num_gpus=gpus_per_stack, max_retries=TRIES - 1)(_train_far)
-        data = ray.put(prepared())
-        waiting = {remote.remote(tree, stack, data): stack for stack in stacks}
+        data = _sent_examples()
+        waiting = {remote.remote(train, tree, stack, data): stack for stack in stacks}
         while waiting:
             (finished,), _ = ray.wait(list(waiting), num_returns=1)
             stack = waiting.pop(finished)
             try:
-                done: Done = ray.get(finished)
+                done: R = ray.get(finished)
             except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
                 yield stack, None
                 continue
-            for epoch in done.trained.epochs:
+            for epoch in done.epochs:
                 accuracy = epoch.validation_accuracy_S.mean()
                 on_epoch(stack.model, epoch.seeds, epoch.number, accuracy)
             yield stack, done
-    finally:
-        ray.shutdown()
+    except BaseException:
+        ray.shutdown()  # nothing trains on for nobody; else Python's end does it
+        raise
 
 
-def _train_far(tree: Params, stack: Stack, data: Prepared) -> Done:
+@functools.cache
+def _sent_examples() -> Any:
+    import ray
+
+    return ray.put(prepared())
+
+
+def _train_far(train: Train[J, R], tree: Params, stack: J, data: Prepared) -> R:
     return train(tree, stack, data, lambda epoch: None, has_checkpoints=False)

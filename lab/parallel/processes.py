@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 
 from lab.base.params import Params
-from lab.parallel.work import TRIES, Done, Outcome, ShowEpoch, Stack, prepared, train
+from lab.parallel.work import TRIES, J, R, ShowEpoch, Train, prepared
 from lab.training.outcome import Epoch
 
 # What a killed process raises here: a worker, or the one that it would be forked from.
@@ -43,28 +43,28 @@ def warm_up() -> None:
 
 
 def on_this_machine(
-    tree: Params, stacks: Sequence[Stack], workers: int, on_epoch: ShowEpoch
-) -> Generator[Outcome]:
-    """Yields stacks as they finish.
+    tree: Params, stacks: Sequence[J], workers: int, on_epoch: ShowEpoch, train: Train[J, R]
+) -> Generator[tuple[J, R | None]]:
+    """Yields stacks (of whatever kind `train` takes) as they finish.
 
     One killed process (most often for its memory) ends the whole pool, and nobody can tell which
     stack it had. So those left are tried again together, and at last one by one.
     """
     left = list(stacks)
     for _ in range(TRIES - 1):
-        for stack, done in _pool(tree, left, workers, on_epoch):
+        for stack, done in _pool(tree, left, workers, on_epoch, train):
             left.remove(stack)
             yield stack, done
         if not left:
             return
         print(f"a worker process was killed; {len(left)} stacks are tried again", file=sys.stderr)
     for stack in left:
-        yield next(_pool(tree, [stack], 1, on_epoch), (stack, None))
+        yield next(_pool(tree, [stack], 1, on_epoch, train), (stack, None))
 
 
 def _pool(
-    tree: Params, stacks: Sequence[Stack], workers: int, on_epoch: ShowEpoch
-) -> Generator[Outcome]:
+    tree: Params, stacks: Sequence[J], workers: int, on_epoch: ShowEpoch, train: Train[J, R]
+) -> Generator[tuple[J, R | None]]:
     """Yields stacks as they finish; ends early when a process is killed."""
     started = context()
     reader, writer = started.Pipe(duplex=False)
@@ -76,7 +76,7 @@ def _pool(
         futures = {}
         for stack in stacks:
             with contextlib.suppress(*KILLED):
-                futures[pool.submit(_train_here, tree, stack)] = stack
+                futures[pool.submit(_train_here, train, tree, stack)] = stack
         for future in as_completed(futures):
             with contextlib.suppress(*KILLED):
                 yield futures[future], future.result()
@@ -106,7 +106,7 @@ def _end_with_the_script() -> None:
     os._exit(1)
 
 
-def _train_here(tree: Params, stack: Stack) -> Done:
+def _train_here(train: Train[J, R], tree: Params, stack: J) -> R:
     epochs: Connection = _train_here.epochs  # type: ignore[attr-defined]
 
     def report(epoch: Epoch) -> None:
@@ -119,7 +119,7 @@ def _train_here(tree: Params, stack: Stack) -> Done:
     return train(tree, stack, prepared(), report, has_checkpoints=True)
 
 
-def _listen(epochs: Connection, stacks: Sequence[Stack], on_epoch: ShowEpoch) -> None:
+def _listen(epochs: Connection, stacks: Sequence[J], on_epoch: ShowEpoch) -> None:
     seeds = {(stack.model, stack.seeds[0]): stack.seeds for stack in stacks}
     with contextlib.suppress(EOFError, OSError):
         while True:

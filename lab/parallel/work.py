@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from lab.base.errors import LabError
 from lab.base.params import Params
@@ -15,6 +16,7 @@ from lab.training.outcome import Epoch, Trained
 
 TRIES = 3  # of a stack whose process is killed
 
+OnEpoch = Callable[[Epoch], None]
 Seeds = tuple[int, ...]
 ShowEpoch = Callable[[str, Seeds, int, float], None]  # model, seeds, epoch, validation accuracy
 
@@ -36,17 +38,52 @@ class Done:
     precision: str
     usage: Usage | None  # None when it went on from a checkpoint
 
+    @property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """The history of its seeds."""
+        return self.trained.epochs
+
 
 Outcome = tuple[Stack, Done | None]  # None: its process was killed, and killed again
 
 
+class Job(Protocol):
+    """What is handed out: a stack, or a batch of candidates, which has a row a candidate's seed."""
+
+    @property
+    def model(self) -> str:
+        """Under which name its progress is shown."""
+
+    @property
+    def seeds(self) -> Seeds:
+        """One a row."""
+
+
+class Result(Protocol):
+    """What comes back of it."""
+
+    @property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """Its history."""
+
+
+J = TypeVar("J", bound=Job)
+R = TypeVar("R", bound=Result)
+_J = TypeVar("_J", bound=Job, contravariant=True)
+_R = TypeVar("_R", bound=Result, covariant=True)
+
+
+class Train(Protocol[_J, _R]):
+    """A function that does such work in the process it is called in."""
+
+    def __call__(
+        self, tree: Params, job: _J, data: Prepared, on_epoch: OnEpoch, *, has_checkpoints: bool
+    ) -> _R:
+        """Calls `on_epoch` after each epoch."""
+
+
 def train(
-    tree: Params,
-    stack: Stack,
-    data: Prepared,
-    on_epoch: Callable[[Epoch], None],
-    *,
-    has_checkpoints: bool,
+    tree: Params, job: Stack, data: Prepared, on_epoch: OnEpoch, *, has_checkpoints: bool
 ) -> Done:
     """Trains one stack in this process."""
     from lab.training import device as devices  # torch; scripts that hand out work do without
@@ -54,19 +91,19 @@ def train(
     from lab.training.loop import train_stack
 
     networks.check(tree)
-    model, device = tree.models[stack.model], devices.choose_device()
-    precision = devices.choose_precision(tree.precision(stack.model), device, lambda _: None)
+    model, device = tree.models[job.model], devices.choose_device()
+    precision = devices.choose_precision(tree.precision(job.model), device, lambda _: None)
     kept = None
     if has_checkpoints:
         kept = Checkpoints(
-            tree, stack.model, data.description, device=device.type, precision=precision
+            tree, job.model, data.description, device=device.type, precision=precision
         )
     with Meter() as meter:
         trained = train_stack(
-            stack.model,
+            job.model,
             model,
             tree.train,
-            stack.seeds,
+            job.seeds,
             data,
             on_epoch,
             device=device,
@@ -93,7 +130,7 @@ def complete(model: str, parts: Sequence[Done]) -> Done:
     return Done(trained, *machines[0], cost.joined([part.usage for part in parts]))
 
 
-def killed(lost: Sequence[Stack], rest: str = "") -> LabError:
+def killed(lost: Sequence[Job], rest: str = "") -> LabError:
     """Names the stacks whose processes were killed at every try."""
     named = "; ".join(f"{stack.model}, seeds {', '.join(map(str, stack.seeds))}" for stack in lost)
     return LabError(

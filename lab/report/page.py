@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lab.evidence.schema import Evidence, Flips
-from lab.report import changes, costs, details, examples, provenance, results_table
+from lab.report import changes, costs, data_check, details, examples, provenance, results_table
 from lab.report.document import (
     Block,
     Bullets,
@@ -86,6 +86,7 @@ def page(evidence: Evidence, judgement: Judgement, drawn: Sequence[Picture], not
         *results_table.results(evidence, judgement),
         Heading(["What changed"]),
         *changes.changes(evidence),
+        *data_check.data_checks(evidence),
         Heading(["What ran"]),
         *changes.stages(evidence),
         Heading(["What it cost"]),

@@ -68,8 +68,8 @@ def show(model: str, root: Path, folder: Path) -> None:
         )
     for name, content in drawn.items():
         write_bytes(folder / name, content)
-    page = _page(results, found, given, classes)
-    write_text(folder / "report.html", hypertext(page, drawn))
+    report = hypertext(page(results, found, given, classes), drawn)
+    write_text(folder / "report.html", report)
 
 
 def warm_up() -> None:
@@ -185,12 +185,13 @@ def _gallery(
 # --- page ----------------------------------------------------------------------------------------
 
 
-def _page(
+def page(
     results: ModelResults,
     found: Sequence[Mistake],
     given: Sequence[ImageInput | TextInput | RowInput],
     classes: Sequence[str],
 ) -> Page:
+    """The report: scores, pictures, and those mistakes that are no images."""
     blocks: list[Block] = [
         Paragraph([f"{len(results.seeds)} seeds, {results.parameter_count:,} parameters."]),
         Table(("Score", "Validation", "Test", "Test, sd over seeds"), list(_scores(results))),
@@ -224,6 +225,9 @@ def _row(one: Mistake, classes: Sequence[str], shown: TextInput | RowInput) -> l
     if isinstance(shown, TextInput):
         text = shown.text
     else:
-        text = "; ".join(f"{column.name} {column.value}" for column in shown.columns)
+        text = "; ".join(
+            f"{column.name} {'missing' if column.value is None else column.value}"
+            for column in shown.columns
+        )
     names = [[Untrusted(classes[label])] for label in (one.label, one.predicted)]
     return [[f"{one.row:,}"], *names, [str(one.votes)], [Untrusted(text)]]

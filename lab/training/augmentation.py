@@ -11,8 +11,8 @@ from lab.base.task_code import imported, running_task_code
 Augmentation = Callable[[Tensor, Generator], Tensor]
 
 
-def find_augmentation(model: str, name: str | None) -> Augmentation | None:
-    """The function that `models.MODEL.augmentation` names.
+def find_augmentation(where: str, name: str | None) -> Augmentation | None:
+    """The function that the key `augmentation` names, below `where` in params.yaml.
 
     Raises:
         TaskError: there is none.
@@ -22,7 +22,7 @@ def find_augmentation(model: str, name: str | None) -> Augmentation | None:
     found: Augmentation = imported("common.augmentations", name)
     if not callable(found):
         raise TaskError(
-            f"params.yaml: models.{model}.augmentation: must name a function of "
+            f"params.yaml: {where}.augmentation: must name a function of "
             f"task.common.augmentations; got {name}; correct it"
         )
     return found

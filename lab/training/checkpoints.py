@@ -63,9 +63,17 @@ class Checkpoints:
     """
 
     def __init__(
-        self, params: Params, model: str, data: Description, *, device: str, precision: str
+        self,
+        params: Params,
+        model: str,
+        data: Description,
+        *,
+        device: str,
+        precision: str,
+        search: str = "",
     ) -> None:
-        self._model = model
+        """Takes the folder of a search, whose trainings go on as a rule, and say nothing of it."""
+        self._model, self._search = model, search
         self._key = _hash(fingerprint(params, model, data), device, precision)
         self.is_used = False  # whether a stack went on from one
         self._can_be_written = True
@@ -89,7 +97,8 @@ class Checkpoints:
         if arrays is None or not _fit(arrays, like):
             _say(f"{path}: damaged; ignored, seeds {_listed(seeds)} start over")
             return None
-        _say(f"{self._model}: seeds {_listed(seeds)} go on after the last finished epoch")
+        if not self._search:
+            _say(f"{self._model}: seeds {_listed(seeds)} go on after the last finished epoch")
         self.is_used = True
         return arrays
 
@@ -106,7 +115,7 @@ class Checkpoints:
             _say(f"{path}: {error.strerror}; training goes on without checkpoints")
 
     def _path(self, seeds: Sequence[int]) -> Path:
-        return FOLDER / self._model / _hash(self._key, list(seeds))[:32]
+        return FOLDER / (self._search or self._model) / _hash(self._key, list(seeds))[:32]
 
 
 def exist(model: str) -> bool:

@@ -13,6 +13,9 @@ Weights are float32 and stay so: a step of Adam is often smaller than the spacin
 may be bfloat16, which processors with the instructions multiply four times as fast. Images enter
 as bytes, because 0 to 255 are exact in bfloat16 and 1/255 of them are not.
 
+A search trains candidates of one architecture the same way: theirs are more rows of S, all seeds of
+one candidate after those of the other, and what a seed draws is drawn once for all candidates.
+
 Axes, used as suffixes of names: S seeds of the stack, B images of a batch, D inputs of a layer,
 H outputs of a layer, C classes.
 """
@@ -52,7 +55,9 @@ class Layer:
 
 
 class FeedForward:
-    """S feed-forward networks of one architecture, one per seed."""
+    """S feed-forward networks of one architecture, one per seed, each with a dropout of its own."""
+
+    BY_ROW = ("dropout",)  # in which candidates of one batch may differ
 
     def __init__(
         self,
@@ -61,13 +66,13 @@ class FeedForward:
         input_shape: tuple[int, ...],
         scaler: Scaler,
         activation: str,
-        dropout: float,
+        dropout_S: Sequence[float],
     ) -> None:
         self.layers = list(layers)
         self.input_shape = input_shape
         self.scaler = scaler
         self.activation = activation
-        self.dropout = dropout
+        self.dropout_S = dropout_S
 
     @classmethod
     def initialised(
@@ -119,7 +124,25 @@ class FeedForward:
             input_shape=input_shape,
             scaler=Scaler(scaling, input_shape),
             activation=activation,
-            dropout=dropout,
+            dropout_S=[dropout] * len(seeds),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Networks of one architecture, and of as many seeds each, as one batch."""
+        layers = [
+            Layer(
+                torch.cat([layer.weight_SDH for layer in of_parts]),
+                torch.cat([layer.bias_S1H for layer in of_parts]),
+            )
+            for of_parts in zip(*(part.layers for part in parts), strict=True)
+        ]
+        return cls(
+            layers,
+            input_shape=parts[0].input_shape,
+            scaler=parts[0].scaler,
+            activation=parts[0].activation,
+            dropout_S=[dropout for part in parts for dropout in part.dropout_S],
         )
 
     def to(self, device: torch.device) -> Self:
@@ -133,7 +156,7 @@ class FeedForward:
             input_shape=self.input_shape,
             scaler=self.scaler,
             activation=self.activation,
-            dropout=self.dropout,
+            dropout_S=self.dropout_S,
         )
 
     def named_parameters(self) -> dict[str, Tensor]:
@@ -162,9 +185,10 @@ class FeedForward:
 
         Args:
             inputs: as the data store them, [S, B, ...]; without the axis S, [B, ...], they are the
-                same for all seeds.
+                same for all seeds. Of a batch of candidates they are those of one candidate's
+                seeds, and the same for all.
             dtype: of what enters and leaves the matrix products.
-            dropout: one generator a seed while training, None else.
+            dropout: one generator a seed of a candidate while training, None else.
         """
         activate = ACTIVATIONS[self.activation]
         scale = self.scaler.factor  # the product is scaled, not what enters it, where that will do
@@ -172,18 +196,21 @@ class FeedForward:
             inputs, scale = self.scaler(inputs), 1.0
         is_shared = inputs.dim() == 1 + len(self.input_shape)
         values_SBD = inputs.flatten(start_dim=1 if is_shared else 2).to(dtype)
+        if not is_shared:
+            values_SBD = _to_all(values_SBD, len(self.dropout_S))
         for layer in self.layers[:-1]:
             values_SBD = activate(_dense(values_SBD, layer, scale))
-            if dropout is not None and self.dropout > 0:
+            if dropout is not None and any(self.dropout_S):
                 values_SBD = values_SBD * self._mask(values_SBD, dropout)
             scale = 1.0
         return _dense(values_SBD, self.layers[-1], scale).float()
 
     def _mask(self, values_SBH: Tensor, generators: Sequence[Generator]) -> Tensor:
         """Inverted dropout: 0 with probability `dropout`, else 1/(1 - dropout)."""
-        keep = 1 - self.dropout
+        keep_S11 = (1 - torch.tensor(self.dropout_S, dtype=torch.float64)).float()[:, None, None]
         drawn = [torch.rand(values_SBH.shape[1:], generator=generator) for generator in generators]
-        return ((torch.stack(drawn) < keep) / keep).to(values_SBH)
+        drawn_SBH = _to_all(torch.stack(drawn), len(keep_S11))
+        return ((drawn_SBH < keep_S11) / keep_S11).to(values_SBH)
 
     def weights(self) -> dict[str, npt.NDArray[np.float32]]:
         """Weights as torch.nn.Sequential names and lays them out, with the leading axis S.
@@ -197,6 +224,13 @@ class FeedForward:
             named[f"{2 * position}.weight"] = weight_SHD.cpu().numpy()
             named[f"{2 * position}.bias"] = layer.bias_S1H.detach().squeeze(1).cpu().numpy()
         return named
+
+
+def _to_all(of_seeds: Tensor, rows: int) -> Tensor:
+    """What belongs to the seeds of a candidate, [N, B, ...], for all rows of a batch of them."""
+    if len(of_seeds) == rows:
+        return of_seeds
+    return of_seeds.repeat(rows // len(of_seeds), 1, 1)
 
 
 def _dense(values_SBD: Tensor, layer: Layer, scale: float) -> Tensor:

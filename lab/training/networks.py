@@ -3,7 +3,7 @@
 import ast
 import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from lab.base.errors import TaskError
 from lab.base.params import ModelParams, Params
-from lab.base.signatures import checked_arguments, supplied_arguments
+from lab.base.signatures import checked_arguments, signature, supplied_arguments
 from lab.base.task_code import imported, running_task_code
 from lab.data.description import Description
 from lab.training.augmentation import find_augmentation
@@ -21,6 +21,11 @@ from lab.training.module import Module
 
 # What a signature may ask for by name, beside the arguments that params.yaml gives.
 SUPPLIED = ("self", "seeds", "input_shape", "classes", "vocabulary", "scaling")
+# What an optimizer does with gradients, each candidate of a batch for itself.
+OF_A_STEP = (
+    "optimizer", "learning_rate", "schedule", "weight_decay", "warmup_epochs", "clip_norm",
+    "learning_rate_factors", "patience",
+)  # fmt: skip
 
 
 class Network(Protocol):
@@ -103,21 +108,58 @@ def check(tree: Params) -> None:
         TaskError: the network's file is broken.
     """
     for name, model in tree.models.items():
-        _class(model)
-        _require_watched(model.network)
-        _arguments(name, model)
-        find_augmentation(name, model.augmentation)
+        check_entry(["models", name], model)
 
 
-def _arguments(name: str, model: ModelParams) -> dict[str, Any]:
+def check_entry(location: Sequence[str], model: ModelParams) -> None:
+    """Checks the network and arguments of one model, which stands there in params.yaml.
+
+    Raises:
+        LabError: as of `check`.
+    """
+    _class(model)
+    _require_watched(model.network)
+    _arguments(location, model)
+    find_augmentation(".".join(location), model.augmentation)
+
+
+def keys(model: ModelParams) -> set[str]:
+    """All that the model's entry may say."""
+    return {*ModelParams.model_fields, *signature(_constructor(model))} - {*SUPPLIED}
+
+
+def architecture(model: ModelParams) -> dict[str, Any]:
+    """What candidates of one batch must have in common: all but what belongs to a step alone."""
+    by_row = {*OF_A_STEP, *_class(model).BY_ROW} if is_stacked(model) else ()
+    return {key: value for key, value in model.settings().items() if key not in by_row}
+
+
+def _constructor(model: ModelParams) -> Callable[..., Any]:
     found = _class(model)
+    constructor: Callable[..., Any] = found.initialised if is_stacked(model) else found
+    return constructor
+
+
+def _arguments(location: Sequence[str], model: ModelParams) -> dict[str, Any]:
     return checked_arguments(
-        found.initialised if is_stacked(model) else found,
+        _constructor(model),
         model.own,
-        ["models", name],
+        location,
         supplied=SUPPLIED,
         known=ModelParams.model_fields,
     )
+
+
+def batched(
+    name: str, candidates: Sequence[ModelParams], data: Description, seeds: Sequence[int]
+) -> Network:
+    """The networks of all seeds of one candidate after those of the other, as one batch.
+
+    Raises:
+        LabError: as of `initialised`.
+    """
+    parts = [initialised(name, model, data, seeds) for model in candidates]
+    return parts[0] if len(parts) == 1 else type(parts[0]).joined(parts)  # type: ignore[attr-defined]
 
 
 def initialised(
@@ -133,7 +175,7 @@ def initialised(
     Raises:
         LabError: an argument is wrong, or the task's code fails.
     """
-    kind, arguments = _class(model), _arguments(name, model)
+    kind, arguments = _class(model), _arguments(["models", name], model)
     values = {
         "seeds": seeds,
         "input_shape": tuple(data.shape),

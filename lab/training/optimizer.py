@@ -156,6 +156,30 @@ class Optimizer:
             )
 
 
+def parts(parameters: Mapping[str, Tensor], count: int) -> list[Mapping[str, Tensor]]:
+    """Each candidate's own rows of the parameters [S, ...] of a batch: what moves them moves those.
+
+    One candidate alone has all of them, which need no axis S then.
+    """
+    if count == 1:
+        return [parameters]
+    rows = {key: each.detach().chunk(count) for key, each in parameters.items()}
+    return [{key: each[k] for key, each in rows.items()} for k in range(count)]
+
+
+def hand_down_gradients(
+    parameters: Mapping[str, Tensor], candidates: Sequence[Mapping[str, Tensor]]
+) -> None:
+    """Moves the gradients of a batch to the `parts` that its optimizers know."""
+    if len(candidates) == 1:
+        return
+    for key, parameter in parameters.items():
+        if parameter.grad is not None:
+            for part, grad in zip(candidates, parameter.grad.chunk(len(candidates)), strict=True):
+                part[key].grad = grad
+            parameter.grad = None
+
+
 def _factors(
     model: str, wanted: Mapping[str, float], parameters: Mapping[str, Tensor]
 ) -> dict[str, float]:

@@ -85,7 +85,7 @@ class Repository:
         author = {f"GIT_{who}_{what}": "t@example.org"
                   for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip
         path = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
-        self.environment = {**kept, **author, "PATH": path}
+        self.environment = {**kept, **author, "PATH": path, "RECORD_RUNS": "0"}
 
     def run(self, *command: str) -> str:
         done = subprocess.run(
@@ -113,14 +113,19 @@ class Repository:
         return Repository(folder)
 
 
+@pytest.fixture(autouse=True)
+def no_checkout_is_left_here(no_checkout_is_left: None) -> None:
+    """Of the baselines, trials and anchors, however they end."""
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """A repository whose main branch holds fresh results; tests work on copies."""
     repository = Repository(tmp_path_factory.mktemp("finished") / "repository")
     folder = repository.folder
     folder.mkdir()
-    for name in ("lab", "prepare.py", "compare.py", "dvc.yaml", ".gitignore", ".dvcignore",
-                 "requirements.txt"):  # fmt: skip
+    for name in ("lab", "prepare.py", "check.py", "compare.py", "dvc.yaml", ".gitignore",
+                 ".dvcignore", "requirements.txt"):  # fmt: skip
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, folder / name)

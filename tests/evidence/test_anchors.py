@@ -91,7 +91,6 @@ def test_on_fresh_seeds_the_anchor_is_trained_where_it_is_not_the_baseline(repos
     assert linear.anchor == baseline["linear_4"]
     assert found.trial.seeds_trained == 3 * 5
     assert "training relu_8 of the anchor (anchor) on the same seeds" in shown
-    assert repository.run("git", "worktree", "list").count("\n") == 0
 
 
 def test_an_anchor_without_results_of_its_own_says_so(repository):

@@ -57,7 +57,7 @@ def test_edits_without_new_results_are_stale(repository):
     assert set(words(found).values()) == {"stale"}
     assert found.models[0].stale == ["train@relu_8: lab/training/optimizer.py changed"]
     assert [change.path for change in found.changes.code] == ["lab/training/optimizer.py"]
-    assert found.changes.code[0].stages == ["train@relu_8", "train@linear_4"]
+    assert found.changes.code[0].stages == ["train@relu_8", "train@linear_4", "labels"]
 
 
 def test_committed_results_that_are_stale_are_reported_when_fresh_ones_are_there(
@@ -150,7 +150,6 @@ def test_a_stale_baseline_is_reproduced_with_its_own_code(repository, tmp_path, 
     assert found.models[0].baseline.cost is not None
     assert [flips.missing for flips in found.flips] == [None, None]
     assert shown[0].startswith(f"baseline {found.baseline.commit[:12]}: its results cannot be used")
-    assert repository.run("git", "worktree", "list").count("\n") == 0
 
 
 def test_absent_results_are_reproduced(repository):
@@ -178,7 +177,6 @@ def test_a_baseline_that_cannot_be_reproduced_is_missing_not_zero(repository):
     assert "failed" in found.baseline.reasons[-1]
     assert set(words(found).values()) == {"missing"}
     assert not judge(found).passes
-    assert repository.run("git", "worktree", "list").count("\n") == 0
 
 
 def test_a_baseline_without_a_pipeline_makes_every_model_new(repository):
@@ -246,8 +244,9 @@ def as_in_schema_1(described: dict[str, object]) -> dict[str, object]:
 def commit_outputs() -> None:
     """Lets DVC take the files as they lie for what its stages made."""
     with Repo() as repo:
-        for name in [name for name in read_stages(Path()) if name != "compare"]:
-            repo.commit(name, force=True)
+        for name in read_stages(Path()):
+            if name not in ("compare", "labels", "card"):
+                repo.commit(name, force=True)
 
 
 def test_a_baseline_described_by_schema_1_is_compared_without_making_it_again(repository):

@@ -248,7 +248,7 @@ def test_a_baseline_from_another_machine_is_made_here(repository, monkeypatch):
     assert [flips.missing for flips in found.flips] == [None, None]
     assert judge(found).passes
     trained = [row for row in shown if "Running stage" in row]
-    assert [row.split("'")[1] for row in trained] == ["prepare", "train@relu_8"]
+    assert [row.split("'")[1] for row in trained] == ["prepare", "check", "train@relu_8"]
 
 
 def test_another_device_of_a_changed_model_tells_as_well(repository, monkeypatch):

@@ -96,7 +96,7 @@ def test_channels_are_scaled_each_by_itself():
 def test_texts_begin_on_one_line_with_nothing_hidden(tmp_path):
     texts = ["one\n\n two\t\x1b[31m \u202eevil", "word " * 200]
     (tmp_path / "data/prepared").mkdir(parents=True)
-    (tmp_path / "data/prepared" / TEXTS).write_text(json.dumps(texts), encoding="utf-8")
+    (tmp_path / "data/prepared" / TEXTS["test"]).write_text(json.dumps(texts), encoding="utf-8")
     found = shown(tmp_path, prepared("text", np.zeros((2, 3), dtype=np.int64)), [0, 1])
 
     assert found[0].text == r"one two \x1b[31m \u202eevil"

@@ -529,10 +529,10 @@ def test_inputs_of_examples_that_are_none_are_refused_in_one_line(given, problem
     assert len(message) < 600
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 7])
 def test_another_version_is_refused_and_what_to_do_is_said(version):
     assert refusal(json.dumps({**WHOLE, "schema_version": version}).encode()) == (
-        f"report.json: schema_version: input should be 5; got {version}; merge the default branch, "
+        f"report.json: schema_version: input should be 6; got {version}; merge the default branch, "
         "or write it with this revision's `python report.py collect`"
     )
 

@@ -49,6 +49,7 @@ def test_ten_minutes_to_your_own(clone: Path) -> None:
     assert [name for name in changed if not name.startswith(own)] == []
     assert written == [
         "task/data/__init__.py",
+        "task/dataset.md",
         "task/networks/wide.py",
         "params.yaml",
         "tests/task/test_digits.py",

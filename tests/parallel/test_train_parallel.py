@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from made_data import CLASSES, images, parts, prepared
-from support import PATIENCE_SECONDS, copy_of_the_code, run_in, started
+from support import CHECK, PATIENCE_SECONDS, copy_of_the_code, run_in, started
 
 import train_parallel
 from lab.base import params
@@ -35,7 +35,7 @@ models:
   first: {MODEL}
   second: {MODEL.replace("[8]", "[4]")}
 compare: {{margin: 0.001}}
-"""
+{CHECK}"""
 LONG = SMALL.replace("epochs: 10", "epochs: 10000")  # an hour
 PROMPT_SECONDS = 60  # two on a quiet machine; nobody has waited for LONG
 
@@ -98,7 +98,8 @@ def trained(tmp_path_factory, empty_store) -> Project:
     (project.folder / "data/raw/tiny").mkdir(parents=True)
     shutil.copy(empty_store, project.folder / "mlflow.db")
     project.run("git", "init", "-q")
-    project.run("dvc", "commit", "-q", "-f", "prepare")
+    project.run(sys.executable, "check.py")
+    project.run("dvc", "commit", "-q", "-f", "prepare", "check")
     project.first_output = project.train()  # type: ignore[attr-defined]
     return project
 

@@ -13,7 +13,10 @@ from lab.training import checkpoints
 
 NETWORK = "task/networks/${item.network}.py"
 SCORES = ("lab/results/common_scores.py", "lab/results/scores.py")
-MAKE_NUMBERS = ("lab/data", "lab/training", "lab/verdict", *SCORES, "task")
+MAKE_NUMBERS = (
+    *("lab/checking", "lab/data", "lab/training", "lab/verdict", "task"),
+    *SCORES,
+)
 PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))[
     "stages"
 ]
@@ -30,16 +33,27 @@ def code_of(stage: str) -> set[str]:
     return {dep for dep in deps if dep.endswith(".py") or dep.startswith(("lab/", "task/"))}
 
 
+def script_of(stage: str) -> str:
+    """The root script that a stage runs."""
+    return PIPELINE[stage].get("do", PIPELINE[stage])["cmd"].split()[1]
+
+
+JUDGE = "task/networks/${check.labels.model.network}.py"
+
+
 @pytest.mark.parametrize(
     ("stage", "code"),
     [
         ("prepare", {"lab/data", "task/data"}),
+        ("check", {"lab/checking", "lab/data"}),
+        ("labels", {"lab/checking", "lab/data", "lab/training", "task/common", JUDGE}),
+        ("card", {"lab/checking", "task/dataset.md"}),
         ("train", {"lab/data", "lab/training", "task/common", NETWORK}),
         ("compare", {"lab/verdict", *SCORES, "task/metrics.py"}),
     ],
 )
 def test_a_stage_depends_on_its_script_and_on_what_makes_its_numbers(stage, code):
-    assert code_of(stage) == {f"{stage}.py", *code}
+    assert code_of(stage) == {script_of(stage), *code}
 
 
 def test_checkpoints_are_of_the_same_code_as_the_stage():
@@ -84,7 +98,7 @@ def top_level_packages(file: Path) -> set[str]:
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_a_stage_imports_the_code_that_dvc_yaml_lists_for_it(stage):
     """A folder on the list that the stage does not use would run it for nothing."""
-    used = {file.relative_to(ROOT).as_posix() for file in reached({ROOT / f"{stage}.py"})}
+    used = {file.relative_to(ROOT).as_posix() for file in reached({ROOT / script_of(stage)})}
     listed = {place for place in code_of(stage) if place.startswith("lab/")}
 
     assert {place for place in listed if not any(name.startswith(place) for name in used)} == set()
@@ -100,7 +114,7 @@ def edit_docstring(file: Path) -> None:
 
 
 def test_docstrings_elsewhere_make_nothing_stale(repository: Repository):
-    scripts = {ROOT / f"{stage}.py" for stage in PIPELINE}
+    scripts = {ROOT / script_of(stage) for stage in PIPELINE}
     files = (python_files("lab") | {*ROOT.glob("*.py")}) - python_files(*MAKE_NUMBERS) - scripts
     assert ROOT / "lab/base/errors.py" in files
     for file in files:
@@ -112,7 +126,7 @@ def test_docstrings_elsewhere_make_nothing_stale(repository: Repository):
 def test_a_docstring_in_training_makes_every_training_stale(repository: Repository):
     edit_docstring(repository.folder / "lab/training/loop.py")
 
-    assert repository.stale() == ["train@relu_8", "train@linear_4"]
+    assert repository.stale() == ["train@relu_8", "train@linear_4", "labels"]
 
 
 def test_another_score_makes_only_the_comparison_stale(repository: Repository):
@@ -135,7 +149,8 @@ def test_another_network_makes_its_own_models_stale_and_no_other(repository: Rep
     file = add_another_network(repository)
 
     edit_docstring(file.with_name("feed_forward.py"))
-    assert set(repository.stale()) == {"train@relu_8", "train@linear_4", "train@other_4", "compare"}
+    trained = {"train@relu_8", "train@linear_4", "train@other_4"}
+    assert set(repository.stale()) == {*trained, "compare", "labels"}
 
 
 @pytest.mark.slow

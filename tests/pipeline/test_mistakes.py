@@ -15,6 +15,15 @@ def test_a_slip_in_params_is_reported_before_anything_is_lost(repository):
     assert repository.tracked() == before
 
 
+def test_a_params_of_before_the_data_checks_is_told_what_it_lacks(repository):
+    params = repository.folder / "params.yaml"
+    params.write_text(params.read_text(encoding="utf-8").split("check:")[0], encoding="utf-8")
+    said = repository.run("python", "-m", "lab.data.datasets", code=2)
+
+    assert said.count("\n") == 1
+    assert "params.yaml: check.labels: missing key; add it (folds: 0 looks at no labels)" in said
+
+
 @pytest.mark.parametrize(
     ("command", "reported"),
     [

@@ -12,6 +12,11 @@ def test_every_promised_file_is_there(trained):
     found = {str(path.relative_to(trained.folder)) for path in trained.folder.glob("m*/**/*.*")}
 
     assert {
+        "metrics/check.json",
+        "metrics/check.md",
+        "metrics/dataset-card.md",
+        "metrics/labels.json",
+        "metrics/labels.md",
         "metrics/metrics.csv",
         "metrics/metrics.json",
         "metrics/comparison.json",

@@ -20,7 +20,7 @@ def test_a_forced_run_writes_the_same_bytes(repository):
     repository.dvc("repro", "--force")
 
     assert repository.tracked() == before
-    assert len(before) == 11
+    assert len(before) == 16
 
 
 def test_editing_a_model_retrains_that_model_only(repository):

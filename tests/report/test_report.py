@@ -10,6 +10,7 @@ from evidences import (
     colour,
     confused,
     data,
+    data_check,
     evidence,
     example,
     flips,
@@ -279,6 +280,14 @@ CASES = {
         [f"card_payment_fee_charged? {number}" for number in range(77)],
         text(),
         text("| `a` | <b>@all</b> $x$ 我的卡还没有到"),
+    ),
+    "data_checked": lambda: made(
+        shifted(0.0001, 0.0005),
+        baseline_data=data(train="d"),
+        baseline_check=data_check(drift=["test differs from training: brightness by 0.12"]),
+        candidate_check=data_check(
+            1_130, 2, leakage=["3 images of test stand in training too", "`a` | <b>@all</b>"]
+        ),
     ),
     "rows": lambda: of_kind("row", ["<=50K", ">50K"], row(), row(("größe", -0.00012, -2e6))),
     "many_classes": lambda: of_kind(

@@ -94,6 +94,24 @@ def test_mlflows_model_gives_classes_of_images_as_stored(model: ModelParams) -> 
             loaded.predict(wrong)
 
 
+@pytest.mark.parametrize(("model", "owner"), [(DENSE, 1), (CNN, 2)])
+def test_the_chosen_model_is_that_of_its_training_unless_its_export_is_a_program(
+    model: ModelParams, owner: int
+) -> None:
+    build, results = write_best(model, GREY), "a" * 64
+    store = Store(f"sqlite:///{Path.cwd()}/mlflow.db")
+    for key, tags in ((1, {"results_sha256": results}), (2, {})):
+        store.begin(key, {**RUN, "recording": f"r{key}", "tags": tags}, 1_000)
+    store.model(1, str(build), "small")
+    store.chosen(2, str(build), "small", "the card", results)
+
+    (version,) = store.client.search_model_versions("name = 'fair-trial'")
+    assert (version.run_id, version.description) == (store.ids(owner)[0], "the card")
+    mlflow.set_tracking_uri(store.uri)
+    loaded = mlflow.pyfunc.load_model("models:/fair-trial@chosen")
+    np.testing.assert_array_equal(loaded.predict(GREY.test.inputs), as_trained(GREY.test.inputs))
+
+
 def ids(monkeypatch: pytest.MonkeyPatch) -> tuple[ModelParams, Prepared]:
     define(monkeypatch, "bag", EMBEDDING)
     tokens = np.random.default_rng(0).integers(0, 30, (90, 4))

@@ -309,6 +309,16 @@ def test_what_cannot_be_recorded_leaves_no_run_that_seems_to_go_on(folder: Path)
     assert rows("SELECT key, value FROM metrics") == [("accuracy", 0.5)]
 
 
+def test_a_picture_that_fails_is_said_and_the_run_has_finished(folder: Path) -> None:
+    done = script("active.trained('relu_4'); active.metrics({'loss': 1}, step=2)")
+    assert done.stdout == "trained\n"
+    assert done.stderr.startswith("tracking: ")
+    assert done.stderr.endswith("; the run has not all its pictures\n")
+    assert done.stderr.count("\n") == 1
+    assert statuses() == [("FINISHED",)]
+    assert rows("SELECT count(*) FROM metrics") == [(2,)]
+
+
 def test_what_mlflow_reads_for_runs_of_its_own_is_left_out(folder: Path) -> None:
     done = script(
         "active.artifact(Path('mlflow.db'))",

@@ -1,0 +1,138 @@
+"""The dataset card, in the form of Hugging Face: words and licence by the task, numbers by stages.
+
+Source of the form: https://huggingface.co/docs/hub/datasets-cards.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from lab.base.errors import DataError
+from lab.base.files import read_bytes
+from lab.base.yaml import read_yaml
+from lab.checking.pages import labels_verdict
+from lab.data.description import DESCRIPTION, Description, read_description
+from lab.data.splits import SPLITS
+from lab.report.document import (
+    Block,
+    Bullets,
+    Heading,
+    Line,
+    Page,
+    Paragraph,
+    Table,
+    Untrusted,
+    prose,
+)
+from lab.report.markdown import markdown
+from lab.results.checks import CHECK, LABELS, CheckResults, LabelResults, read
+
+WORDS = Path("task/dataset.md")
+MAX_WORDS_BYTES = 100_000
+NEEDED = ("license", "pretty_name")
+COUNTED = "size_categories"
+BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B")  # of the categories, from 10**3 on
+
+
+def card(root: Path) -> str:
+    """The whole card.
+
+    Raises:
+        DataError: the task's words or a result is missing or damaged.
+    """
+    front, words = _words(root / WORDS)
+    described = read_description(root / DESCRIPTION)
+    found, labels = read(root / CHECK, CheckResults), read(root / LABELS, LabelResults)
+    total = sum(getattr(described, split).examples for split in SPLITS)
+    page = Page(f"written by stage card; edit {WORDS}", "Dataset card", [
+        *_splits(described), *_checks(found), *_labels(labels, described),
+    ])  # fmt: skip
+    parts = [front.rstrip("\n"), f"{COUNTED}:\n- {size_category(total)}"]
+    return "---\n" + "\n".join(parts) + f"\n---\n\n{words.strip()}\n\n{markdown(page, None)}"
+
+
+def _words(path: Path) -> tuple[str, str]:
+    """The front matter and the prose of the task's file.
+
+    Raises:
+        DataError: it is missing, or its front matter is none.
+    """
+    try:
+        text = read_bytes(path, MAX_WORDS_BYTES).decode()
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such file; say there what the data are, their licence and source"
+        ) from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: must be UTF-8; got other bytes; save it as UTF-8") from None
+    opening, _, rest = text.replace("\r\n", "\n").partition("---\n")
+    front, ending, words = rest.partition("\n---\n")
+    tree: Any = read_yaml(f"\n{front}".encode(), str(path), MAX_WORDS_BYTES) if ending else None
+    if opening.strip() or not isinstance(tree, dict):
+        raise DataError(f"{path}: must begin with YAML between two lines ---; add it")
+    for key in NEEDED:
+        if not isinstance(tree.get(key), str):
+            raise DataError(f"{path}: {key}: must be text; got {tree.get(key)!r}; add it")
+    if COUNTED in tree:
+        raise DataError(f"{path}: {COUNTED}: is counted by the stage; got it there; remove it")
+    return front, words
+
+
+def size_category(examples: int) -> str:
+    """As Hugging Face names it.
+
+    >>> size_category(569), size_category(1_000), size_category(70_000), size_category(10**9)
+    ('n<1K', '1K<n<10K', '10K<n<100K', 'n>1B')
+    """
+    passed = min(max(len(str(examples)) - 3, 0), len(BOUNDS))
+    if passed == 0:
+        return f"n<{BOUNDS[0]}"
+    if passed == len(BOUNDS):
+        return f"n>{BOUNDS[-1]}"
+    return f"{BOUNDS[passed - 1]}<n<{BOUNDS[passed]}"
+
+
+def _splits(described: Description) -> list[Block]:
+    rows: list[list[Line]] = []
+    for name in SPLITS:
+        part = getattr(described, name)
+        counts = part.examples_per_class
+        per_class = [f"{min(counts):,} to {max(counts):,}"]
+        rows.append([[name], [f"{part.examples:,}"], per_class, [Untrusted(part.sha256[:12])]])
+    shape = " x ".join(map(str, described.shape))
+    header = ("Split", "Examples", "Examples of a class", "SHA-256")
+    names = ", ".join(described.class_names[:10])
+    more = f" and {len(described.class_names) - 10} more" if len(described.class_names) > 10 else ""
+    return [
+        Heading(["What is in it"]),
+        Paragraph([
+            f"{described.kind.capitalize()}s as {described.dtype} ({shape}), "
+            f"{len(described.class_names)} classes: ", Untrusted(names), f"{more}.",
+        ]),
+        Table(header, rows, header[1:3]),
+    ]  # fmt: skip
+
+
+def _checks(found: CheckResults) -> list[Block]:
+    lines = [
+        prose("{}: {}", one.rule, Untrusted(fault.sentence))
+        for one in found.findings for fault in one.faults
+    ]  # fmt: skip
+    fine = [one.rule for one in found.findings if not one.is_broken]
+    blocks: list[Block] = [Heading(["What is known to be wrong"])]
+    if lines:
+        blocks.append(Bullets(lines))
+    return [*blocks, Paragraph([f"Checked, and nothing found: {', '.join(fine) or 'no rule'}."])]
+
+
+def _labels(labels: LabelResults, described: Description) -> list[Block]:
+    blocks: list[Block] = [Paragraph([Untrusted(labels_verdict(labels))])]
+    if labels.candidates:
+        names = described.class_names
+        rows: list[list[Line]] = [
+            [[f"{one.place.portion} {one.place.row:,}"], [Untrusted(names[one.label])],
+             [Untrusted(names[one.called])], [f"{one.probability:.3f}"]]
+            for one in labels.candidates[:5]
+        ]  # fmt: skip
+        header = ("Most doubtful", "Label", "More likely", "Probability of the label")
+        blocks.append(Table(header, rows, header[3:]))
+    return blocks

@@ -1,0 +1,1 @@
+"""A search for better params, and the fair trial of what it found."""
