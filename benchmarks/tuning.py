@@ -2,8 +2,9 @@
 
 Every contender searches the space of params.yaml for better params of the first model, in a process
 of its own, in turns, with another seed each round. Seconds are processor time by two cores, so that
-a machine with other work to do measures the same. What each found is then trained on fresh seeds
-beside today's params, ten seeds a side: the gain is the difference on test, which no contender saw.
+a machine with other work to do measures the same; those of Ray, which has processes of its own and
+needs `make cluster`, are the clock's. What each found is then trained on fresh seeds beside today's
+params, ten seeds a side: the gain is the difference on test, which no contender saw.
 """
 
 import contextlib
@@ -15,22 +16,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import torch
+from torchvision import datasets, transforms
 from tqdm import tqdm
 
 from benchmarks import entry
 from benchmarks.race import RESULTS, ROOT, versions
 from lab.base import params
 from lab.base.files import write_json
-from lab.base.params import ModelParams
+from lab.base.params import Range, TrainParams
 from lab.base.script import run_script
-from lab.data.prepared import Prepared, load_prepared
+from lab.data.prepared import load_prepared
+from lab.data.splits import Split
 from lab.training.device import choose_device, choose_precision
 from lab.training.loop import train_model, try_candidates
 from lab.training.optimizer import decay
@@ -45,6 +49,10 @@ from lab.verdict.seeds import fresh
 CORES = 2
 SEEDS = 10  # a side, of the trial
 Found = tuple[dict[str, Any], int]  # the winner's values, and how many candidates were tried
+Examples = tuple[torch.Tensor, torch.Tensor]  # inputs and labels
+Batches = Callable[[], Iterator[Examples]]  # of one epoch
+RAY = "Ray Tune, plain torch loop"
+FOR_RAY = {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0", "RAY_AIR_NEW_OUTPUT": "0"}
 
 
 def clock() -> float:
@@ -120,32 +128,109 @@ def _random(seed: int) -> optuna.samplers.BaseSampler:
 
 def plain_loop(setting: Setting, seconds: float) -> Found:
     """Optuna around the training loop of a tutorial, tensors in memory, all threads."""
+    size = setting.tree.train.batch_size
+    return _optuna(setting, seconds, in_memory(tensors(setting.data.train), size))
+
+
+def data_loader(setting: Setting, seconds: float) -> Found:
+    """The same around torchvision's MNIST and a DataLoader without workers, the faster way here."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "MNIST").mkdir()
+        (Path(folder) / "MNIST/raw").symlink_to(ROOT / "data/raw/MNIST")
+        transform = transforms.Compose([transforms.ToTensor(), torch.nn.Flatten(0)])
+        images = datasets.MNIST(folder, train=True, transform=transform)
+    examples = torch.utils.data.Subset(images, range(len(setting.data.train.inputs)))
+    size = setting.tree.train.batch_size
+    loader = torch.utils.data.DataLoader(examples, size, shuffle=True)
+    return _optuna(setting, seconds, lambda: iter(loader))
+
+
+def _optuna(setting: Setting, seconds: float, batches: Batches) -> Found:
     ends, done = clock() + seconds, 0
     asked = Proposer(setting.space, setting.seed, maximise=True)
-    tensors = _tensors(setting.data)
+    validation = tensors(setting.data.validation)
     best: tuple[float, dict[str, Any]] = (-1.0, {})
     while clock() < ends:
         number, values = asked.ask()
-        accuracy = _plain(setting, setting.space.candidate(values), tensors)
+        settings = setting.space.candidate(values).settings()
+        *_, accuracy = plain_epochs(
+            settings, setting.tree.train, len(setting.data.train.inputs), batches, validation
+        )
         asked.tell(number, accuracy)
         best, done = max(best, (accuracy, values), key=lambda each: each[0]), done + 1
     return best[1], done
 
 
-def _tensors(data: Prepared) -> dict[str, tuple[Any, Any]]:
-    return {
-        name: (
-            torch.from_numpy(np.array(split.inputs)).flatten(1).float() / 255,
-            torch.from_numpy(np.array(split.labels)).long(),
-        )
-        for name, split in (("train", data.train), ("validation", data.validation))
-    }
+def ray_tune(setting: Setting, seconds: float) -> Found:
+    """Random candidates in that loop, a process on each core, stopped early by ASHA."""
+    import ray
+    from ray import tune
+
+    tree, today = setting.tree, setting.tree.models[setting.name].settings()
+    train = tree.train
+    draws: dict[str, Any] = {}
+    for key in setting.space.today:
+        searched = tree.tune[key]
+        if isinstance(searched, Range):
+            draw = tune.loguniform if searched.log else tune.uniform
+            draws[key] = draw(searched.low, searched.high)
+        else:
+            draws[key] = tune.choice(searched)
+
+    def trainable(config: dict[str, Any], examples: Examples, validation: Examples) -> None:
+        torch.set_num_threads(1)
+        batches = in_memory(examples, train.batch_size)
+        for accuracy in plain_epochs(
+            {**today, **config}, train, len(examples[0]), batches, validation
+        ):
+            tune.report({"accuracy": accuracy})
+
+    ray.init(num_cpus=CORES, include_dashboard=False, log_to_driver=False)
+    examples = {
+        "examples": tensors(setting.data.train), "validation": tensors(setting.data.validation)
+    }  # fmt: skip
+    results: Any = tune.Tuner(
+        tune.with_resources(tune.with_parameters(trainable, **examples), {"cpu": 1}),
+        param_space=draws,
+        tune_config=tune.TuneConfig(
+            metric="accuracy", mode="max", num_samples=-1, time_budget_s=seconds,
+            reuse_actors=True,  # no new process for each candidate
+            scheduler=tune.schedulers.ASHAScheduler(max_t=train.epochs),
+        ),
+        run_config=tune.RunConfig(storage_path=str(Path.cwd()), verbose=0),
+    ).fit()  # fmt: skip
+    tried = [each for each in results if each.metrics and "accuracy" in each.metrics]
+    return results.get_best_result(scope="last").config, len(tried)
 
 
-def _plain(setting: Setting, model: ModelParams, tensors: dict[str, tuple[Any, Any]]) -> float:
-    """One candidate on one seed; its accuracy on validation."""
-    settings, train = model.settings(), setting.tree.train
-    images, labels = tensors["train"]
+def tensors(split: Split) -> Examples:
+    """Inputs [N, features] from 0 to 1, and labels [N]."""
+    return (
+        torch.from_numpy(np.array(split.inputs)).flatten(1).float() / 255,
+        torch.from_numpy(np.array(split.labels)).long(),
+    )
+
+
+def in_memory(examples: Examples, size: int) -> Batches:
+    """Shuffled batches out of tensors."""
+    images, labels = examples
+
+    def batches() -> Iterator[Examples]:
+        for chosen in torch.randperm(len(images)).split(size):
+            yield images[chosen], labels[chosen]
+
+    return batches
+
+
+def plain_epochs(
+    settings: dict[str, Any],
+    train: TrainParams,
+    examples: int,
+    batches: Batches,
+    validation: Examples,
+) -> Iterator[float]:
+    """Trains one candidate on one seed; yields its accuracy on validation after every epoch."""
+    images, answers = validation
     layers: list[torch.nn.Module] = []
     width = images.shape[1]
     for units in settings["hidden"]:
@@ -157,27 +242,28 @@ def _plain(setting: Setting, model: ModelParams, tensors: dict[str, tuple[Any, A
     optimizer = torch.optim.Adam(
         network.parameters(), settings["learning_rate"], weight_decay=settings["weight_decay"]
     )
-    steps = train.epochs * math.ceil(len(images) / train.batch_size)
+    steps = train.epochs * math.ceil(examples / train.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: decay(settings["schedule"], min(step, steps) / steps)
+        optimizer, lambda step: decay(settings["schedule"], min(step / steps, 1))
     )
     for _ in range(train.epochs):
         network.train()
-        for chosen in torch.randperm(len(images)).split(train.batch_size):
+        for inputs, labels in batches():
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(network(images[chosen]), labels[chosen]).backward()
+            torch.nn.functional.cross_entropy(network(inputs), labels).backward()
             optimizer.step()
             schedule.step()
-    network.eval()
-    with torch.no_grad():
-        inputs, answers = tensors["validation"]
-        return float((network(inputs).argmax(1) == answers).double().mean())
+        network.eval()
+        with torch.no_grad():
+            yield float((network(images).argmax(1) == answers).double().mean())
 
 
 CONTENDERS: dict[str, Callable[[Setting, float], Found]] = {
     "tune.py": ours,
     "random search, separate stacks": separate_stacks,
     "Optuna, plain torch loop": plain_loop,
+    "Optuna, torch loop with a DataLoader": data_loader,
+    RAY: ray_tune,
 }
 
 
@@ -202,6 +288,7 @@ def main() -> None:
                 command = ["-m", "benchmarks.tuning", "--serve", who, str(seconds), str(number)]
                 answer = subprocess.run(
                     [sys.executable, *command], cwd=ROOT, check=True, encoding="utf-8",
+                    env={**os.environ, **FOR_RAY},
                     stdout=subprocess.PIPE,
                 ).stdout  # fmt: skip
                 rows.append(json.loads(answer.splitlines()[-1]))
@@ -217,9 +304,10 @@ def one(who: str, seconds: float, seed: int) -> dict[str, Any]:
     """One search, and the trial of what it found."""
     setting = Setting(seed)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        began = clock()
+        timed = time.perf_counter if who == RAY else clock
+        began = timed()
         values, tried = CONTENDERS[who](setting, seconds)
-        took = clock() - began
+        took = timed() - began
         difference = paired(*(tested(setting, each) for each in (values, {})))
     return {
         "who": who, "seconds": seconds, "took": round(took, 1), "round": seed, "candidates": tried,
