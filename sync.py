@@ -12,33 +12,38 @@ from tqdm import tqdm
 
 from lab.base.errors import LabError
 from lab.base.home import home
+from lab.tracking import destination
 from lab.tracking.destination import (
     NOT_OURS,
     ServerError,
     host_of,
-    local_store,
     quiet_mlflow,
     server_url,
 )
+from lab.tracking.recording import STORE_PATIENCE
+from lab.tracking.writer import write_others
 
 
 def main() -> None:
-    """Sends every run that the server lacks; `--if-configured` does nothing without a server.
+    """Sends every run that the server lacks; `--if-configured` sends nothing without a server.
+
+    First lets the local store have what scripts recorded, if it lacks some of it.
 
     Raises:
         LabError: no server is configured, it refuses, or runs are left to send.
     """
     url = server_url()
+    os.environ.update(quiet_mlflow())  # before MLflow is imported
+    for name in NOT_OURS:
+        os.environ.pop(name, None)
+    os.chdir(home())
+    write_others(tqdm.write, None, STORE_PATIENCE)
     if not url and "--if-configured" not in sys.argv[1:]:
         raise LabError(
             "no server is configured; set MLFLOW_TRACKING_URI to one, "
             "or DAGSHUB_REPO and DAGSHUB_USER_TOKEN"
         )
     if url:
-        os.environ.update(quiet_mlflow())  # before MLflow is imported
-        for name in NOT_OURS:
-            os.environ.pop(name, None)
-        os.chdir(home())
         send_all(url)
 
 
@@ -53,7 +58,7 @@ def send_all(url: str) -> None:
     from lab.tracking.server import Server
     from lab.tracking.store import Store
 
-    store, sent = Store(local_store()).client, SentRuns(url)
+    store, sent = Store(destination.LOCAL_STORE).client, SentRuns(url)
     queue = unsent(store, sent)
     count, problem = sum(queue.values()), ""
     try:

@@ -8,7 +8,7 @@ if __name__ == "__main__":
 from lab.tracking import recording as tracking
 
 if __name__ == "__main__":
-    tracking.warm_up()  # MLflow takes as long to import as torch: both at once
+    tracking.warm_up(waits=False)  # MLflow takes as long to import as torch: both at once
 
 import argparse
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def main() -> None:
     verify(data)
     run = training_runs.training_run(tree, name, data.description)
 
-    with tracking.recording(run) as active:
+    with tracking.recording(run, waits=False) as active:
         with EpochProgress(len(tree.train.seeds) * tree.train.epochs) as progress:
 
             def on_epoch(epoch: Epoch) -> None:

@@ -95,12 +95,14 @@ def record(tree: Params, names: Sequence[str], whole: ExitStack) -> dict[str, Op
     verify(prepared())
     data = prepared().description
     group = training_runs.group_of(tree, data)
-    whole.enter_context(tracking.recording(training_runs.group_run(tree, names, data, group)))
+    whole.enter_context(
+        tracking.recording(training_runs.group_run(tree, names, data, group), waits=False)
+    )
     opened = {}
     for name in names:
         until = whole.enter_context(ExitStack())
         run = training_runs.training_run(tree, name, data, group)
-        opened[name] = OpenRun(until.enter_context(tracking.recording(run)), until)
+        opened[name] = OpenRun(until.enter_context(tracking.recording(run, waits=False)), until)
     return opened
 
 

@@ -82,7 +82,7 @@ def children_cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def script(folder: Path, uri: str, *arguments: str, record: str = "") -> list[str]:
+def script(folder: Path, uri: str, *arguments: str, record: str = "wait") -> list[str]:
     """Runs one in a folder of recorded runs; the lines it says."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     environment |= {"MLFLOW_TRACKING_URI": uri, "RECORD_RUNS": record}
@@ -201,13 +201,22 @@ def time_of_end(folder: Path, proxy: Proxy) -> None:
             f"{statistics.median(added):+.2f} s ({added[0]:+.2f} to {added[-1]:+.2f})",
             flush=True,
         )
+    wait_until_gone(folder, "lock")
 
 
 def trained(folder: Path, model: str, record: str, uri: str) -> float:
-    """Seconds of a `train.py`."""
+    """Seconds of a `train.py`, after which its run is written."""
     began = time.monotonic()
     script(folder, uri, "train.py", model, record=record)
-    return time.monotonic() - began
+    seconds = time.monotonic() - began
+    wait_until_gone(folder, "jsonl")
+    return seconds
+
+
+def wait_until_gone(folder: Path, suffix: str) -> None:
+    """Waits for processes that write, by the journals that they have, or the locks of these."""
+    while [*folder.glob(f"mlruns/.journals/*.{suffix}")]:
+        time.sleep(0.1)
 
 
 def main(part: str | None) -> None:

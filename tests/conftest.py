@@ -117,6 +117,7 @@ def pytest_configure() -> None:
     git hands down variables that lead every git back to the user's repository, wherever it is run.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["RECORD_RUNS"] = "wait"  # most look at the runs at once
     command = ["git", "rev-parse", "--local-env-vars"]
     for name in subprocess.run(
         command, capture_output=True, encoding="utf-8", check=True

@@ -330,6 +330,7 @@ class Bench:
         other = [name for name in wanted if files.get(name) != wanted[name] and name != "dvc.lock"]
         if done.code != 0 or other:
             raise RuntimeError(f"{command}: {done.code}, {other}\n{done.output}{done.errors}")
+        project.await_silence()  # of a training the runs are there a little later
         return Right(start, files, runs_of(project.folder), done.seconds)
 
 

@@ -16,7 +16,9 @@ from lab.base.home import home
 from lab.base.remote import dagshub_host, dagshub_repository, dagshub_token
 
 EXPERIMENT = "fair-trial"  # the name under which MLflow lists the runs
-LOCAL_STORE = "sqlite:///mlflow.db"  # MLflow's own default since 3.13, in the working directory
+# Runs are always written there, whatever variables say: a server is a mirror. MLflow's own default
+# since 3.13, in the working directory.
+LOCAL_STORE = "sqlite:///mlflow.db"
 DAGSHUB_SECONDS = 5.0  # for an answer of its API
 
 
@@ -55,11 +57,6 @@ def quiet_mlflow() -> dict[str, str]:
         "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
         "MLFLOW_ENABLE_WORKSPACES": "false",  # a server's; it would split the local store
     }
-
-
-def local_store() -> str:
-    """The MLflow URI runs are always written to, whatever variables say: a server is a mirror."""
-    return LOCAL_STORE
 
 
 def is_server(uri: str) -> bool:

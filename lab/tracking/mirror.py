@@ -71,6 +71,11 @@ class Tree:
         return bool(self._copies) and all(copy.is_complete for copy in self._copies.values())
 
     @property
+    def is_placed(self) -> bool:
+        """Whether the server has the parent, if not yet all of it."""
+        return self.root in self._copies and bool(self._copies[self.root].server_id)
+
+    @property
     def link(self) -> str:
         """Address of the parent's page."""
         copy = self._copies[self.root]

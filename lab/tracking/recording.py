@@ -4,7 +4,8 @@ Files are the truth and MLflow is a view. A script hands over what happened by p
 queue in memory; a second process (`lab.tracking.writer`) imports MLflow, writes the local
 store and mirrors it to a server when one is configured. A second process rather than a thread:
 importing MLflow is 2 s of Python that would hold the interpreter lock while training waits for it,
-and whatever breaks, hangs or crashes there cannot take training along.
+and whatever breaks, hangs or crashes there cannot take training along. It goes on when the script
+has ended; what it is told stands in a journal, so that the next one goes on when it is killed.
 """
 
 import contextlib
@@ -19,25 +20,31 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from lab.base.errors import LabError
 from lab.base.home import home
 from lab.base.script import is_debugging
-from lab.tracking.destination import NOT_OURS, quiet_mlflow
+from lab.tracking import journal
+from lab.tracking.destination import NOT_OURS, host_of, quiet_mlflow, server_url
+from lab.tracking.journal import Message
 
 ROOT = Path(__file__).resolve().parents[2]
-# Seconds the end of a script waits, at most: for the local store (importing MLflow and creating
-# the store takes about 5 s, on a loaded machine much longer), and for the mirror.
+# Seconds the end of a script waits, at most: a training for all of it, other scripts for the local
+# store (importing MLflow and creating the store takes about 5 s, on a loaded machine much longer)
+# and then for the mirror.
+PATIENCE = 0.2
 STORE_PATIENCE = 60.0
 MIRROR_PATIENCE = 0.6
+LATE_PATIENCE = 20.0  # seconds in which runs are sent when no script waits for it
 STARTS = 2  # of the process that writes, if it is killed
 
-SWITCH = "RECORD_RUNS"  # a variable that is 0 where nobody will look for the run
+# A variable that is 0 where nobody will look for the run, and `wait` where somebody does at once.
+SWITCH = "RECORD_RUNS"
 
 NOT_RECORDED = "{}; this run is missing in the UI, its files are complete"
 INCOMPLETE = "{}; this run is incomplete in the UI, its files are complete"
-
-Message = tuple[Any, ...]  # kind, key of the recording, the rest
+LATER = "the next run, or `make sync`, records what is left"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +96,7 @@ class ActiveRun:
     def artifact(self, path: Path, folder: str = "") -> None:
         """Notes a file, or a folder with all below it, to be copied into the run's artifacts.
 
-        It is read before `recording` returns, so it must stay as it is until then.
+        It is read before `recording` returns if that waits, so it must stay as it is until then.
         """
         self._put("artifact", str(path.resolve()), folder)
 
@@ -121,16 +128,18 @@ class ActiveRun:
 
 
 @contextlib.contextmanager
-def recording(run: RunSpec) -> Iterator[ActiveRun]:
+def recording(run: RunSpec, *, waits: bool = True) -> Iterator[ActiveRun]:
     """Records a run while the block runs; the exception that leaves it decides the run's status.
 
     Several may be open at once in one process; they share one writer. What goes wrong is reported
-    in one line on stderr and changes nothing else.
+    in one line on stderr and changes nothing else. `waits` until the local store has the run;
+    otherwise that may be some seconds later, but not in a copy of the project, which DVC removes.
     """
     if not _is_on():
         yield ActiveRun(None)
         return
-    writer = _WriterProcess.current(users=1)
+    patience = STORE_PATIENCE if waits or _is_awaited() else PATIENCE
+    writer = _WriterProcess.current(patience, users=1)
     key = writer.begin(run)
     status = "FINISHED"
     try:
@@ -145,78 +154,64 @@ def recording(run: RunSpec) -> Iterator[ActiveRun]:
         writer.end(key, status)
 
 
-def warm_up() -> None:
+def warm_up(*, waits: bool = True) -> None:
     """Starts the process that writes, for a script with something to do before it records."""
     if _is_on():
-        _WriterProcess.current()
+        _WriterProcess.current(STORE_PATIENCE if waits or _is_awaited() else PATIENCE)
 
 
 def _is_on() -> bool:
     return os.environ.get(SWITCH) != "0"
 
 
-class _WriterProcess:
-    """The process that writes, as seen from the script: lines of JSON go in, reports come out.
+def _is_awaited() -> bool:
+    return os.environ.get(SWITCH) == "wait" or home() != Path.cwd()
 
-    A message is kept until the process reports it written. If the process dies, a second one gets
-    what is left, and the beginnings of the runs that are open: it goes on with those that it finds.
+
+class _WriterProcess:
+    """The process that writes, as seen from the script: messages go into its journal.
+
+    If the process dies, a second one reads the journal from its beginning. If it is not ready when
+    the script ends, it goes on alone.
     """
 
     _open: "_WriterProcess | None" = None
     _lock = threading.Lock()
 
     @classmethod
-    def current(cls, users: int = 0) -> "_WriterProcess":
+    def current(cls, patience: float, users: int = 0) -> "_WriterProcess":
         """The writer of the recordings that are open now, or a new one, with so many more."""
         with cls._lock:
-            cls._open = cls._open or cls()
+            cls._open = cls._open or cls(patience)
             cls._open._users += users
             return cls._open
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
         self._users = 0
         self._runs = 0
         self._starts = 0
-        self._is_over = False  # no process will write what comes now, or nobody waits for it
-        self._message = 0  # number of the last one
-        self._unwritten: dict[int, Message | None] = {}  # None is the end of all messages
-        self._changes = threading.Lock()
+        self._patience = patience
+        self._links: list[str] = []
+        self._journal = journal.place(uuid.uuid4().hex)
+        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()  # None is the end
         self._reports: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._is_claimed = threading.Event()  # the journal, by the process
+        self._is_kept = threading.Event()  # all messages stand in the journal
         self._start()
+        threading.Thread(target=self._keep, daemon=True).start()
 
     def _start(self) -> None:
         self._starts += 1
-        self._process = _start_process()
-        with self._changes:
-            self._inbox: queue.SimpleQueue[tuple[int, Message | None]] = queue.SimpleQueue()
-            for numbered in self._unwritten.items():
-                self._inbox.put(numbered)
-        if self._process and self._process.stdin and self._process.stdout:
-            feed = (self._process.stdin, self._inbox)
-            self._feeder = threading.Thread(target=_feed, args=feed, daemon=True)
-            self._feeder.start()
-            listen = (self._process.stdout,)
-            threading.Thread(target=self._listen, args=listen, daemon=True).start()
+        self._process = _start_process(self._journal.stem, self._patience == PATIENCE)
+        if self._process:
+            threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+            if self._starts > 1:
+                self._wake()
         else:
             self._give_up()
 
     def put(self, message: Message | None) -> None:
-        with self._changes:
-            if not self._is_over:
-                self._message += 1
-                self._unwritten[self._message] = message
-                self._inbox.put((self._message, message))
-
-    def _drop_written(self, number: int) -> None:
-        """Forgets a message, and the beginning of a run with its end."""
-        with self._changes:
-            kind, key, *_ = self._unwritten[number] or ("", 0)
-            if kind == "end":
-                of_run = [n for n, each in self._unwritten.items() if each and each[1] == key]
-                for written in of_run:
-                    del self._unwritten[written]
-            elif kind != "begin":
-                del self._unwritten[number]
+        self._inbox.put(message)
 
     def begin(self, run: RunSpec) -> int:
         with self._lock:
@@ -227,7 +222,7 @@ class _WriterProcess:
         return key
 
     def end(self, key: int, status: str) -> None:
-        """Ends one recording; the last one waits until everything is written."""
+        """Ends one recording; the last one waits for the process."""
         self.put(("end", key, status, _now_ms()))
         with self._lock:
             self._users -= 1
@@ -236,17 +231,51 @@ class _WriterProcess:
             type(self)._open = None
         self.put(None)
         if status == "KILLED":  # whoever pressed Ctrl-C shall not wait; the writer ends by itself
-            if self._process:
-                self._feeder.join(timeout=1.0)
+            self._is_kept.wait(1.0)
             return
         self._finish()
 
+    def _keep(self) -> None:
+        """Writes messages down as they come."""
+        try:
+            message = self._inbox.get()
+            self._is_claimed.wait()
+            self._journal.parent.mkdir(parents=True, exist_ok=True)
+            with self._journal.open("a", encoding="utf-8") as file:
+                while message is not None:
+                    file.write(journal.line(message))
+                    file.flush()
+                    self._wake()
+                    message = self._inbox.get()
+        except OSError as error:
+            reason = f"{journal.FOLDER} cannot be written ({error.strerror})"
+            self._reports.put({"line": INCOMPLETE.format(reason)})
+        self._is_kept.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Lets the process look into the journal; for the last time, when all is there."""
+        pipe = self._process and self._process.stdin
+        with contextlib.suppress(OSError, ValueError):
+            if pipe:
+                pipe.write(b"\n")
+                pipe.flush()
+            if pipe and self._is_kept.is_set():
+                pipe.close()
+
     def _finish(self) -> None:
-        report = self._next_report(STORE_PATIENCE)
-        if report.get("recorded"):
-            report = self._next_report(2 * MIRROR_PATIENCE) if report["mirrored"] else {}
-        self._is_over = True
-        if self._process:
+        """Waits for the process a little; then it goes on alone."""
+        began = time.monotonic()
+        self._is_kept.wait(STORE_PATIENCE)
+        report = self._next_report(self._patience)
+        if report and report.get("mirrored"):
+            left = self._patience - (time.monotonic() - began)
+            report = self._next_report(min(left, 2 * MIRROR_PATIENCE))
+        with contextlib.suppress(OSError):
+            journal.leave(self._journal)
+        if report is None:
+            report = {"links": self._links, "line": "" if self._links else _on_its_way()}
+        elif self._process:
             self._process.kill()  # it has nothing left to do that cannot be done again
             self._process.wait()
         if line := report.get("line"):
@@ -254,53 +283,45 @@ class _WriterProcess:
         for link in report.get("links", ()):
             print(f"tracking: {link}", flush=True)
 
-    def _next_report(self, patience: float) -> dict[str, Any]:
-        try:
-            report = self._reports.get(timeout=patience)
-        except queue.Empty:
-            return {"line": NOT_RECORDED.format("MLflow's local store takes too long")}
-        return report or {"line": NOT_RECORDED.format("the process that writes to MLflow died")}
+    def _next_report(self, patience: float) -> dict[str, Any] | None:
+        """None if there is none in time."""
+        with contextlib.suppress(queue.Empty):
+            report = self._reports.get(timeout=max(patience, 0.0))
+            return report or {"line": "the process that writes to MLflow died; " + LATER}
+        return None
 
-    def _listen(self, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError), pipe:
-            for line in pipe:
+    def _listen(self, process: "subprocess.Popen[bytes]") -> None:
+        is_over = False
+        with contextlib.suppress(OSError, ValueError), process.stdout or contextlib.nullcontext():
+            for line in process.stdout or ():
                 report = json.loads(line)
-                if "written" in report:
-                    self._drop_written(report["written"])
+                if report.get("claimed"):
+                    self._is_claimed.set()
+                elif "there" in report:
+                    self._links = report["there"]
                 elif "notice" in report:
                     print(f"tracking: {report['notice']}", file=sys.stderr, flush=True)
                 else:
-                    self._is_over |= "line" in report or not report.get("mirrored")
+                    is_over |= "line" in report or not report.get("mirrored")
                     self._reports.put(report)
-        if self._is_over or self._starts == STARTS:
+        if is_over or self._starts == STARTS:
             self._give_up()
         else:
             self._start()
 
     def _give_up(self) -> None:
-        with self._changes:
-            self._is_over = True
-            self._unwritten.clear()
+        self._is_claimed.set()  # what comes is written down for the next script
         self._reports.put(None)
 
 
-def _feed(pipe: IO[bytes], inbox: "queue.SimpleQueue[tuple[int, Message | None]]") -> None:
-    with contextlib.suppress(OSError, ValueError), pipe:
-        while True:
-            number, message = inbox.get()
-            if message is None:
-                return
-            pipe.write(json.dumps((number, *message), default=str).encode() + b"\n")
-            pipe.flush()
-
-
-def _start_process() -> "subprocess.Popen[bytes] | None":
+def _start_process(name: str, stands_back: bool) -> "subprocess.Popen[bytes] | None":
     """Starts it in the project's home, with the code of this checkout."""
+    arguments = [str(os.getpid()), name, *(["--stand-back"] * stands_back)]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     own = {key: value for key, value in os.environ.items() if key not in NOT_OURS}
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "lab.tracking.writer", str(os.getpid())],
+            [sys.executable, "-P", "-m", "lab.tracking.writer", *arguments],
             cwd=home(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -312,6 +333,13 @@ def _start_process() -> "subprocess.Popen[bytes] | None":
         reason = f"cannot start the process that writes to MLflow: {error.strerror}"
         print(f"tracking: {NOT_RECORDED.format(reason)}", file=sys.stderr, flush=True)
         return None
+
+
+def _on_its_way() -> str:
+    with contextlib.suppress(LabError):  # which the process reports
+        if url := server_url():
+            return f"the run is on its way to {host_of(url)}; `make sync` waits for it"
+    return ""
 
 
 def _now_ms() -> int:

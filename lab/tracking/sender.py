@@ -21,6 +21,7 @@ from lab.tracking.destination import (
     host_of,
 )
 from lab.tracking.mirror import Tree
+from lab.tracking.recording import LATE_PATIENCE
 from lab.tracking.sent import SentRuns, claimed_tree, end_abandoned, unsent
 from lab.tracking.server import Server
 
@@ -74,12 +75,16 @@ class Live:
         self._is_ending = True
         self._wake.set()
         self._done.wait(patience)
-        complete = [tree for tree in self._trees.values() if tree.is_complete]
+        complete = [tree for tree in list(self._trees.values()) if tree.is_complete]
         left = sum(self._sizes.values()) - sum(self._sizes[tree.root] for tree in complete)
         # An own tree is among the unsent if it was begun while they were listed.
         left += sum(size for root, size in list(self._unsent.items()) if root not in self._sizes)
         line = left_line(left, host_of(self._url), self._problem) if left else ""
         return {"links": [tree.link for tree in complete], "line": line}
+
+    def links(self) -> list[str]:
+        """To the runs that the server knows of, while the rest of them is on its way."""
+        return [tree.link for tree in list(self._trees.values()) if tree.is_placed]
 
     def _work(self) -> None:
         stand_back()
@@ -163,6 +168,7 @@ def send_queue(
         Why some stay unsent; nothing when none does.
     """
     stop = threading.Event()
+    until = time.monotonic() + LATE_PATIENCE
     problems: list[str] = []
 
     def send(tree: Tree) -> None:
@@ -176,12 +182,15 @@ def send_queue(
 
     def send_root(root: str) -> None:
         try:
-            if not stop.is_set() and not send_unclaimed(root, store, server, sent, send):
-                problems.append("another process records or sends some of them")
+            while not stop.is_set() and not send_unclaimed(root, store, server, sent, send):
+                if time.monotonic() > until or store.get_run(root).info.status == "RUNNING":
+                    return problems.append("another process records or sends some of them")
+                time.sleep(LAST_SECONDS)
         except ServerError as error:
             problems.append(str(error))
             if not isinstance(error, RejectedError):
                 stop.set()
+        return None
 
     with ThreadPoolExecutor(RUNS) as runs, ThreadPoolExecutor(TREES) as trees:
         try:

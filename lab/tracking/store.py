@@ -15,8 +15,10 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
-from lab.base.files import replacing
+from lab.base.errors import LabError
+from lab.base.files import replacing, sha256
 from lab.results import served_model as loader
+from lab.results.storage import tracked
 from lab.tracking import registry
 from lab.tracking.destination import EXPERIMENT
 from lab.tracking.moving import LOCKED_SECONDS, follow_folder, path_of, store_lock
@@ -28,8 +30,6 @@ from lab.tracking.sent import (
     RECORDING_TAG,
     RESULTS_TAG,
     artifacts_in,
-    claimed_tree,
-    end_abandoned,
 )
 from lab.tracking.server import experiment_id, log_datasets, pages
 
@@ -211,16 +211,20 @@ class Store:
         """Adds pictures, a page and the model itself to the run of a model that `root` trained.
 
         Raises:
-            LabError: a file of the model or of the data is missing or damaged.
+            LabError: a file of the model or of the data is missing or damaged, or of another run.
         """
         from lab.tracking import showing
 
+        run_id = self._ids[key][None]
+        results = self.client.get_run(run_id).data.tags.get(RESULTS_TAG)
         with tempfile.TemporaryDirectory() as scratch:
             folder, build = Path(scratch, "show"), Path(scratch, "model")
             showing.write_model(model, Path(root), build)
-            self.model(key, str(build), model)
             showing.show(model, Path(root), folder)
-            self.client.log_artifacts(run_id := self._ids[key][None], str(folder))
+            if results != sha256(Path(root, tracked(model)[0]).read_bytes()):
+                raise LabError(f"{model} was trained again before its pictures were drawn")
+            self.model(key, str(build), model)
+            self.client.log_artifacts(run_id, str(folder))
             self._note_files(run_id, dict(artifacts_in(folder)))
 
     def judged(self, key: int, verdicts: Mapping[str, str]) -> None:
@@ -233,15 +237,6 @@ class Store:
         """Ends a run and its children."""
         for run_id in reversed(self._ids[key].values()):
             self.client.set_terminated(run_id, status, end_ms)
-
-    def end_abandoned(self) -> None:
-        """Ends the runs of scripts that were killed together with the process that wrote them."""
-        running = "attributes.status = 'RUNNING'"
-        for run in list(pages(self.client, self.experiment, running)):
-            if RECORDING_TAG in run.data.tags:  # not a child, nor a run that somebody else writes
-                with claimed_tree(self.client, run.info.run_id) as is_mine:
-                    if is_mine:
-                        end_abandoned(self.client, run.info.run_id)
 
     def ids(self, key: int) -> list[str]:
         """MLflow's ids of a run and its children, in this order."""

@@ -10,7 +10,7 @@ import sys
 from lab.base.errors import LabError, shortened
 from lab.base.script import run_script
 from lab.tracking import views
-from lab.tracking.destination import local_store, quiet_mlflow
+from lab.tracking.destination import LOCAL_STORE, quiet_mlflow
 from lab.tracking.moving import go_home
 
 
@@ -27,7 +27,7 @@ def main() -> None:
         go_home()
     page = views.runs_page(f"http://127.0.0.1:{port}", _experiment())
     print(f"MLflow UI: {page} (Ctrl-C ends it)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", local_store()]
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", LOCAL_STORE]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = {
         **os.environ,
@@ -45,7 +45,7 @@ def _experiment() -> str:
     from lab.tracking.store import Store
 
     try:
-        return Store(local_store()).experiment
+        return Store(LOCAL_STORE).experiment
     except Exception as error:  # whatever MLflow raises of a store that it cannot open
         text = shortened(str(error), 200) or type(error).__name__
         raise LabError(f"MLflow's local store: {text}") from None

@@ -1,9 +1,11 @@
 """Scores, costs and verdicts as short words: what the columns of MLflow's run list hold."""
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from lab.results.comparison import Comparison, ModelDifference
-from lab.results.schema import Spread
+if TYPE_CHECKING:  # a process that writes is to be ready before all that these import
+    from lab.results.comparison import Comparison, ModelDifference
+    from lab.results.schema import Spread
 
 Form = Callable[[float], str]
 
@@ -25,9 +27,10 @@ def plain(value: float) -> str:
     return f"{value:.4g}"
 
 
-def with_interval(spread: Spread, form: Form = percent) -> str:
+def with_interval(spread: "Spread", form: Form = percent) -> str:
     """The mean over seeds with its 95 % interval, where there are seeds enough for one.
 
+    >>> from lab.results.schema import Spread
     >>> with_interval(Spread(mean=0.97, sd=0.01, per_seed=[0.96, 0.97, 0.98]))
     '97.00 % (94.52 to 99.48)'
     """
@@ -50,7 +53,7 @@ def cost_in_words(cost: Mapping[str, float]) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
-def verdicts(found: Comparison) -> dict[str, str]:
+def verdicts(found: "Comparison") -> dict[str, str]:
     """What a comparison says of each of its models, for the runs that trained them."""
     unit, chosen = found.metric.unit, found.chosen.model
     said = {chosen: "chosen"}
@@ -61,7 +64,7 @@ def verdicts(found: Comparison) -> dict[str, str]:
     return said
 
 
-def verdict(found: Comparison) -> str:
+def verdict(found: "Comparison") -> str:
     """What it says of all of them: the verdicts first, for a narrow column."""
     chosen, unit = found.chosen.model, found.metric.unit
     of_others = [
@@ -71,7 +74,7 @@ def verdict(found: Comparison) -> str:
     return "; ".join(of_others) or f"{chosen} is the only model"
 
 
-def _amount(one: ModelDifference, unit: str) -> str:
+def _amount(one: "ModelDifference", unit: str) -> str:
     """For example `+5.12 pp`."""
     is_fraction = unit == "%"
     return (
@@ -79,7 +82,7 @@ def _amount(one: ModelDifference, unit: str) -> str:
     )
 
 
-def _ends(one: ModelDifference, unit: str) -> str:
+def _ends(one: "ModelDifference", unit: str) -> str:
     """For example ` (+4.70 to +5.55)`; nothing without an interval."""
     interval = one.images or one.interval
     if interval is None:

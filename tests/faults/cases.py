@@ -126,6 +126,14 @@ def again(place: Place, command: str, **environment: str) -> Iterator[str]:
         yield f"the next run: {done.code}: {(done.errors or done.output)[-600:]}"
 
 
+def recorded(place: Place) -> Iterator[str]:
+    """What nobody has recorded yet is recorded as soon as somebody wants to send it."""
+    place.project.await_silence()
+    done = place.project.run("python", "sync.py", "--if-configured")
+    if done.code != 0 or done.errors:
+        yield f"recording what was left: {done.code}: {done.errors[-600:]}"
+
+
 def one_line(command: str, ended: Ended, *codes: int) -> Iterator[str]:
     """A fault the user can fix is one line and exit 2."""
     if ended.code not in (codes or (2,)):

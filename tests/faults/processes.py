@@ -20,6 +20,7 @@ from tests.faults.cases import (
     in_the_end,
     in_turn,
     one_line,
+    recorded,
 )
 from tests.faults.network import served
 from tests.scratch import COMMANDS, ROOT, Ended, Project, remove
@@ -67,6 +68,7 @@ def kill(place: Place, case: Case) -> Outcome:
         outcome = Outcome(case, ended.code, reported, ended.seconds)
         outcome.losses += after_the_fault(place, right, ended)
         outcome.losses += said_of_a_kill(case, ended)
+        outcome.losses += recorded(place)
         if ended.code != 0 or "tracking: " in ended.errors:
             outcome.losses += again(place, case.command, **environment)
         outcome.losses += in_the_end(place, right, case.command)

@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from lab.base.errors import LabError
-from lab.tracking import destination
 from lab.tracking.destination import host_of, login, server_url
 
 SECRET = "hush"  # noqa: S105
@@ -83,5 +82,3 @@ def test_the_local_store_is_no_server(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     for uri in ("sqlite:///mlflow.db", f"sqlite:///{tmp_path}/mlflow.db"):  # MLflow sets it to that
         assert server_url({"MLFLOW_TRACKING_URI": uri}) == ""
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        assert destination.local_store() == destination.LOCAL_STORE

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.tracking.sent import RECORDING_TAG, claimed
+from lab.tracking.sent import RECORDING_TAG
 from lab.tracking.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow's own making
@@ -67,19 +67,3 @@ def test_numbers_that_are_none_are_recorded_once(store: Store) -> None:
     assert {name: len(store.client.get_metric_history(root, name)) for name in values} == (
         dict.fromkeys(values, 1)
     )
-
-
-def test_a_run_whose_writer_is_gone_is_ended_by_the_next(store: Store) -> None:
-    """A power cut, or a container that was stopped, kills the script and the writer together."""
-    for key, name in enumerate(("gone", "going on")):
-        store.begin(key, a_run(name), 1_000)
-    store.client.create_run(store.experiment, run_name="a user's own")
-    with claimed("going on"):
-        Store(store.uri).end_abandoned()
-
-    runs = store.client.search_runs([store.experiment])
-    assert {run.data.tags.get(RECORDING_TAG): run.info.status for run in runs} == {
-        "gone": "FAILED",
-        "going on": "RUNNING",
-        None: "RUNNING",
-    }

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from support import run_in
 from trained import write_layers
 
 from lab.base.errors import LabError
@@ -115,18 +116,20 @@ from lab.tracking import recording as tracking
 from lab.tracking import ui
 def main():
     children = [tracking.RunSpec("seed 0")]
-    with tracking.recording(tracking.RunSpec("relu_4", children=children)) as active:
+    waits = "WAITS" not in os.environ
+    with tracking.recording(tracking.RunSpec("relu_4", children=children), waits=waits) as active:
         active.metrics({"accuracy": 0.5}, step=1)
         %s
+    %s
     print("trained")
 run_script(main)
 """
 
 
-def script(action: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def script(action: str, then: str = "pass", **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a script in the working directory, which is the test's own."""
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT % action],
+        [sys.executable, "-c", SCRIPT % (action, then)],
         env={**os.environ, "PYTHONPATH": str(tracking.ROOT), **environment},
         capture_output=True,
         encoding="utf-8",
@@ -272,12 +275,67 @@ def test_what_is_written_is_not_kept_in_memory(folder: Path) -> None:
 
 
 def test_a_process_that_is_killed_again_and_again_is_reported(folder: Path) -> None:
+    """Nothing is lost of what it was to write."""
     done = script(f"{KILL_WRITER}time.sleep(1); {KILL_WRITER}")
     assert done.stdout == "trained\n"
     assert done.stderr == (
-        "tracking: the process that writes to MLflow died; this run is missing in the UI, "
-        "its files are complete\n"
+        "tracking: the process that writes to MLflow died; the next run, or `make sync`, "
+        "records what is left\n"
     )
+    script("pass")
+    assert rows("SELECT count(*) FROM runs") == [(4,)]
+    assert statuses() == [("FINISHED",)]
+
+
+def left() -> list[Path]:
+    """The journals of what is not in the store yet."""
+    return [*Path("mlruns/.journals").glob("*.jsonl")]
+
+
+def write_others() -> None:
+    """As `make sync` does, and the next script."""
+    code = "from lab.tracking.writer import write_others; write_others(print, None, 60.0)"
+    run_in(Path.cwd(), {**os.environ, "PYTHONPATH": str(tracking.ROOT)}, sys.executable, "-c", code)
+
+
+LEAVES = {"RECORD_RUNS": "", "WAITS": ""}
+
+
+def test_a_training_does_not_wait_until_its_run_is_written(folder: Path) -> None:
+    done = script("began = time.monotonic()", "print(time.monotonic() - began < 1)", **LEAVES)
+    assert (done.stdout, done.stderr) == ("True\ntrained\n", "")
+    assert len(left()) == 1
+    assert_its_run_becomes("FINISHED")
+    for _ in range(100):
+        if left():
+            time.sleep(0.1)
+    assert left() == []
+
+
+@pytest.mark.parametrize(
+    ("dies", "status"), [("script", "FAILED"), pytest.param("neither", "FINISHED", marks=SLOW)]
+)
+def test_what_was_killed_before_all_was_written_is_written_by_the_next(
+    folder: Path, dies: str, status: str
+) -> None:
+    """A power cut, or a container that was stopped, kills the script and the writer together."""
+    end = "os.kill(os.getpid(), signal.SIGKILL)" if dies == "script" else "pass"
+    writer = "{active._writer._process.pid}"
+    kill = f"subprocess.Popen(['sh', '-c', f'sleep 0.5; pkill -9 -s {writer}'])"
+    script(f"time.sleep(0.5); {kill}; {end}", **LEAVES)
+    time.sleep(1)
+    assert len(left()) == 1
+
+    write_others()
+    assert left() == []
+    assert statuses() == [(status,)]
+    assert rows("SELECT key, step, value FROM metrics") == [("accuracy", 1, 0.5)]
+
+
+def test_who_needs_the_runs_waits_for_those_that_are_being_written(folder: Path) -> None:
+    script("pass", **LEAVES)
+    write_others()
+    assert (left(), statuses()) == ([], [("FINISHED",)])
 
 
 @pytest.mark.parametrize(
