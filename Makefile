@@ -130,8 +130,8 @@ cluster: $(READY)  ## install Ray, for train_parallel.py --address (docs/scaling
 text: $(READY)  ## install transformers, for the example of sentences (examples/text)
 	@uv pip install -q --group text -c requirements.txt
 
-test-cluster: cluster  ## tests of training on a Ray cluster of two nodes on this machine
-	@python -m pytest -q -m cluster tests/parallel
+test-cluster: cluster  ## tests of training and tuning on a Ray cluster of two nodes on this machine
+	@python -m pytest -q -m cluster tests/parallel tests/tuning
 
 bench: $(READY)  ## measure training beside what others use (half an hour)
 	@test -x .venv/bench/bin/python || uv venv -q --python 3.11 .venv/bench

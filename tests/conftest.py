@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from processes import ray_node
 from repository import Repository
 from support import ROOT, TINY, copy_of_the_code, create_store
 
@@ -108,6 +111,23 @@ def no_checkout_is_left(
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield
     assert [*folder.glob("revision-*")] == []
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[dict[str, str]]:
+    """Two Ray nodes of one core each; the environment variables that let a script join them."""
+    pytest.importorskip("ray", reason="needs `make cluster`")
+    folder = tmp_path_factory.mktemp("ray")
+    token = folder / "token"
+    token.write_text(secrets.token_hex(32), encoding="utf-8")
+    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    environment = {**os.environ, **variables}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    head = ["--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false"]
+    with ray_node(environment, *head), ray_node(environment, f"--address={address}"):
+        yield {**variables, "address": address}
 
 
 def pytest_configure() -> None:

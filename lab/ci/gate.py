@@ -56,7 +56,7 @@ class Place:
     server: str
     default_branch: str
     run_url: str | None  # of the gate itself
-    runs_url: str | None  # where this repository's own runs are mirrored
+    runs_of: Callable[[str], str | None]  # where those of an own commit are mirrored
     remarks: Sequence[str]  # what is wrong with the settings
 
 
@@ -358,7 +358,7 @@ def _comment(
     folder, fault = _published(place, evidence.candidate.commit, pull, files)
     notes = Notes(
         run_url=url,
-        runs_url=place.runs_url if pull.is_own else None,
+        runs_url=place.runs_of(evidence.candidate.commit) if pull.is_own else None,
         overridden_by=by.login,
         is_checked=True,
         texts=[bounded(one) for one in [*remarks, *([fault] if fault else [])][:MOST_NOTES]],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.base.errors import LabError, shortened
+from lab.base.mlflow_ui import commit_page
 from lab.base.remote import dagshub_host, dagshub_repository
 
 Machine = str | list[str] | dict[str, Any]  # what `runs-on` takes
@@ -93,13 +94,37 @@ def repository(environment: Mapping[str, str] = os.environ) -> str:
     return dagshub_repository(value, environment) if value.strip() else ""
 
 
-def runs_url(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Where the runs of this repository's own branches are mirrored, if they are."""
+def experiment(environment: Mapping[str, str] = os.environ) -> str:
+    """The number in `MLFLOW_EXPERIMENT_ID`; empty when it is not set.
+
+    Raises:
+        LabError: it is no number.
+    """
+    value = environment.get("MLFLOW_EXPERIMENT_ID", "")
+    number = value.strip().strip("\"'")
+    if number and not re.fullmatch("[0-9]{1,30}", number):
+        raise _fault(
+            "MLFLOW_EXPERIMENT_ID", "must be the number in the experiment's address", value
+        )
+    return number
+
+
+def runs_of(commit: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Where the runs of a commit of this repository's own are mirrored, if they are.
+
+    Among all others, unless it is known which experiment they are in.
+    """
     try:
-        found = repository(environment)
+        if not (found := repository(environment)):
+            return None
     except LabError:
         return None
-    return f"{dagshub_host(environment)}/{found}.mlflow" if found else None
+    server = f"{dagshub_host(environment)}/{found}.mlflow"
+    try:
+        number = experiment(environment)
+    except LabError:
+        return server
+    return commit_page(server, number, commit) if number else server
 
 
 def faults(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -107,6 +132,7 @@ def faults(environment: Mapping[str, str] = os.environ) -> list[str]:
     checks: Sequence[Callable[[], object]] = (
         lambda: machine(environment.get("RUNS_ON", "")),
         lambda: repository(environment),
+        lambda: experiment(environment),
         lambda: offers(environment.get("OFFER_RESULTS", "")),
     )
     return [fault for check in checks if (fault := _fault_of(check))]

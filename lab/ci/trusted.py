@@ -215,7 +215,7 @@ def _place() -> Place:
         server=workflow.server(),
         default_branch=workflow.default_branch(),
         run_url=workflow.run_url(),
-        runs_url=settings.runs_url(),
+        runs_of=settings.runs_of,
         remarks=settings.faults(),
     )
 

@@ -48,7 +48,8 @@ def on_cluster(
     import ray
 
     try:
-        remote = ray.remote(num_cpus=1, num_gpus=gpus_per_stack, max_retries=TRIES - 1)(_train_far)
+        on_a_core = ray.remote(num_cpus=1, num_gpus=gpus_per_stack, max_retries=TRIES - 1)
+        remote: Any = on_a_core(_train_far)
         data = _sent_examples()
         waiting = {remote.remote(train, tree, stack, data): stack for stack in stacks}
         while waiting:

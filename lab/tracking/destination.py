@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from lab.base.errors import LabError, shortened
 from lab.base.home import home
@@ -95,18 +95,6 @@ def server_url(environment: Mapping[str, str] = os.environ) -> str:
             "make one at DagsHub (Settings, Tokens) and set it"
         )
     return f"{dagshub_host(environment)}/{repo}.mlflow"
-
-
-def workspace_query(environment: Mapping[str, str] = os.environ) -> str:
-    """What tells the pages of MLflow's workspace from those of others on the same server.
-
-    >>> workspace_query({"MLFLOW_WORKSPACE": "team-b"})
-    'workspace=team-b'
-    >>> workspace_query({"MLFLOW_WORKSPACE": "default"})  # what a server has without the variable
-    ''
-    """
-    name = environment.get("MLFLOW_WORKSPACE", "").strip()
-    return f"workspace={quote(name, safe='')}" if name not in ("", "default") else ""
 
 
 def login(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

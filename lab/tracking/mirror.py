@@ -20,8 +20,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from lab.base import mlflow_ui
 from lab.base.errors import shortened
-from lab.tracking import views
 from lab.tracking.destination import (
     RejectedError,
     ServerError,
@@ -79,7 +79,7 @@ class Tree:
     def link(self) -> str:
         """Address of the parent's page."""
         copy = self._copies[self.root]
-        return views.run_page(self._server.url, self._server.experiment(), copy.server_id)
+        return mlflow_ui.run_page(self._server.url, self._server.experiment(), copy.server_id)
 
     def send(self, pool: ThreadPoolExecutor, on_sent: Callable[[], object] = lambda: None) -> None:
         """Sends what the server lacks of the tree as it stands now.

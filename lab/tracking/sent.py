@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from lab.base import mlflow_ui
 from lab.base.errors import LabError
 from lab.base.home import home
-from lab.tracking import views
-from lab.tracking.destination import EXPERIMENT, server_url, workspace_query
+from lab.tracking.destination import EXPERIMENT, server_url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,7 +45,7 @@ class SentRuns:
 
     def __init__(self, url: str, folder: Path = FOLDER) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._url = "?".join(filter(None, [url, workspace_query()]))
+        self._url = "?".join(filter(None, [url, mlflow_ui.workspace_query()]))
         self._lock = threading.Lock()
         self._database = sqlite3.connect(
             folder / FILE, timeout=30, check_same_thread=False, isolation_level=None
@@ -98,7 +98,7 @@ def runs_of_commit(commit: str) -> str:
     except LabError:
         return ""
     experiment = SentRuns(server, folder).experiment() if server else ""
-    return views.commit_page(server, experiment, commit) if experiment else ""
+    return mlflow_ui.commit_page(server, experiment, commit) if experiment else ""
 
 
 def forget(local_ids: Iterable[str], folder: Path = FOLDER) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from lab.base.errors import LabError, shortened
+from lab.base.mlflow_ui import view_page
 from lab.base.script import run_script
 from lab.tracking import views
 from lab.tracking.destination import LOCAL_STORE, quiet_mlflow
@@ -25,7 +26,7 @@ def main() -> None:
     port = _port()
     with contextlib.suppress(sqlite3.Error):  # MLflow says it better
         go_home()
-    page = views.runs_page(f"http://127.0.0.1:{port}", _experiment())
+    page = view_page(f"http://127.0.0.1:{port}", _experiment(), views.KEY)
     print(f"MLflow UI: {page} (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", LOCAL_STORE]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]

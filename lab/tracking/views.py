@@ -6,15 +6,11 @@ address. Older versions show their own columns instead.
 
 import json
 from typing import Any
-from urllib.parse import quote
 
 from lab.tracking import words
-from lab.tracking.destination import workspace_query
 
 KEY = "models"
 TAG = f"mlflow.sharedViewState.{KEY}"
-# Without it the UI shows the pages that it has for language models, which are empty here.
-WORKFLOW = "workflowType=machine_learning"
 
 # Tags that say in words what a reader of the list wants to know -> widths of their columns, pixels.
 COLUMNS = {
@@ -86,25 +82,3 @@ def _chart(kind: str, metric: str) -> dict[str, Any]:
         "ignoreOutliers": False,
         "range": {},
     }
-
-
-def runs_page(server: str, experiment: str) -> str:
-    """The address of the runs of an experiment, with the columns of the saved view."""
-    return f"{server}/#/experiments/{experiment}/runs?viewStateShareKey={KEY}&{WORKFLOW}"
-
-
-def commit_page(server: str, experiment: str, commit: str) -> str:
-    """The address of the runs of one commit."""
-    query = quote(f'tags.git_commit = "{commit[:12]}"')
-    return _in_workspace(
-        f"{server}/#/experiments/{experiment}/runs?{WORKFLOW}&searchFilter={query}"
-    )
-
-
-def run_page(server: str, experiment: str, run: str) -> str:
-    """The address of the page of a run."""
-    return _in_workspace(f"{server}/#/experiments/{experiment}/runs/{run}?{WORKFLOW}")
-
-
-def _in_workspace(page: str) -> str:
-    return "&".join(filter(None, [page, workspace_query()]))

@@ -11,8 +11,10 @@ from support import ROOT, is_one_line
 from lab.base.errors import LabError
 from lab.base.remote import dagshub_repository
 from lab.ci import settings
+from lab.report.notes import Notes
 
 TOKEN = "secret"  # noqa: S105
+COMMIT = "ab" * 20
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,9 @@ ADDRESSES = ["owner/name", " owner/name ", "owner/name/", "owner/name\n", '"owne
 @pytest.mark.parametrize("value", ADDRESSES)
 def test_a_repository_at_dagshub_is_named_as_people_do(value):
     assert settings.repository({"DAGSHUB_REPO": value}) == "owner/name"
-    assert settings.runs_url({"DAGSHUB_REPO": value}) == "https://dagshub.com/owner/name.mlflow"
+    assert (
+        settings.runs_of(COMMIT, {"DAGSHUB_REPO": value}) == "https://dagshub.com/owner/name.mlflow"
+    )
     assert settings.faults({"DAGSHUB_REPO": value}) == []
 
 
@@ -94,7 +98,7 @@ def test_an_instance_of_ones_own_has_its_own_addresses():
     own = {"DAGSHUB_CLIENT_HOST": "https://hub.example.org:3000/"}
 
     assert dagshub_repository("https://hub.example.org:3000/owner/name.git", own) == "owner/name"
-    assert settings.runs_url({**own, "DAGSHUB_REPO": "owner/name"}) == (
+    assert settings.runs_of(COMMIT, {**own, "DAGSHUB_REPO": "owner/name"}) == (
         "https://hub.example.org:3000/owner/name.mlflow"
     )
     with pytest.raises(LabError, match="DAGSHUB_REPO: must be owner/name"):
@@ -115,12 +119,36 @@ def test_another_value_is_a_line_without_the_login_and_no_link(value):
     assert len(fault) < 150
     assert TOKEN not in fault
     assert fault.startswith("DAGSHUB_REPO: must be owner/name; got '")
-    assert settings.runs_url({"DAGSHUB_REPO": value}) is None
+    assert settings.runs_of(COMMIT, {"DAGSHUB_REPO": value}) is None
 
 
 def test_no_repository_is_no_fault():
     assert settings.repository({}) == settings.repository({"DAGSHUB_REPO": " "}) == ""
-    assert settings.runs_url({}) is None
+    assert settings.runs_of(COMMIT, {}) is None
+
+
+@pytest.mark.parametrize("value", ["12", " 12 ", '"12"'])
+def test_a_link_leads_to_the_runs_of_the_commit_where_the_experiment_is_known(value):
+    variables = {"DAGSHUB_REPO": "owner/name", "MLFLOW_EXPERIMENT_ID": value}
+
+    page = settings.runs_of(COMMIT, variables)
+    assert page == (
+        "https://dagshub.com/owner/name.mlflow/#/experiments/12/runs?workflowType=machine_learning"
+        "&searchFilter=tags.git_commit%20%3D%20%22abababababab%22"
+    )
+    assert Notes(runs_url=page).runs_url == page
+    assert settings.runs_of(COMMIT, {"MLFLOW_EXPERIMENT_ID": value}) is None
+    assert settings.faults(variables) == []
+
+
+@pytest.mark.parametrize("value", ["fair-trial", "12/runs", "-1", "1)", "٣", "1" * 31])
+def test_an_experiment_that_is_no_number_is_a_line_and_the_link_leads_to_the_server(value):
+    variables = {"DAGSHUB_REPO": "owner/name", "MLFLOW_EXPERIMENT_ID": value}
+    (fault,) = settings.faults(variables)
+
+    assert is_one_line(fault)
+    assert fault.startswith("MLFLOW_EXPERIMENT_ID: must be the number in the experiment's address")
+    assert settings.runs_of(COMMIT, variables) == "https://dagshub.com/owner/name.mlflow"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,8 @@
 import contextlib
 import json
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from made_data import CLASSES, images, parts, prepared
+from processes import PROMPT_SECONDS, ray_node, wait_for
 from support import CHECK, PATIENCE_SECONDS, copy_of_the_code, run_in, started
 
 import train_parallel
@@ -37,7 +36,6 @@ models:
 compare: {{margin: 0.001}}
 {CHECK}"""
 LONG = SMALL.replace("epochs: 10", "epochs: 10000")  # an hour
-PROMPT_SECONDS = 60  # two on a quiet machine; nobody has waited for LONG
 
 pytestmark = [
     pytest.mark.xdist_group("train_parallel"),
@@ -203,14 +201,6 @@ def in_session(process: "subprocess.Popen[str]") -> list[int]:
     return found
 
 
-def wait_for(process: "subprocess.Popen[str]", text: str) -> None:
-    assert process.stdout
-    for line in process.stdout:
-        if text in line:
-            return
-    raise AssertionError(f"ended without saying {text!r}")
-
-
 def gone(process: "subprocess.Popen[str]") -> bool:
     """Whether all that a script started ends, too, long before it could have finished."""
     deadline = time.monotonic() + PROMPT_SECONDS
@@ -317,36 +307,6 @@ def test_a_lock_that_outlived_its_dvc_is_said_before_anything_is_trained(project
 
     assert said.startswith("train_parallel.py: .dvc/tmp/lock: DVC's lock is held; wait for ")
     assert said.count("\n") == 1
-
-
-@contextlib.contextmanager
-def ray_node(environment: dict[str, str], *role: str) -> Iterator["subprocess.Popen[str]"]:
-    """A Ray node of one core, in a session of its own."""
-    ray = [str(Path(sys.executable).with_name("ray")), "start", "--disable-usage-stats", "--block"]
-    with started(
-        *ray, "--num-cpus=1", *role, env=environment, stdout=subprocess.PIPE
-    ) as node:  # fmt: skip
-        wait_for(node, "Ray runtime started")
-        yield node
-        node.terminate()
-        node.communicate(timeout=PROMPT_SECONDS)
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory) -> Iterator[dict[str, str]]:
-    """Two Ray nodes of one core each; the environment variables that let a script join them."""
-    pytest.importorskip("ray", reason="needs `make cluster`")
-    folder = tmp_path_factory.mktemp("ray")
-    token = folder / "token"
-    token.write_text(secrets.token_hex(32), encoding="utf-8")
-    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    environment = {**os.environ, **variables}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    head = ["--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false"]
-    with ray_node(environment, *head), ray_node(environment, f"--address={address}"):
-        yield {**variables, "address": address}
 
 
 @pytest.mark.cluster

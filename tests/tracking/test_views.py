@@ -5,6 +5,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from lab.base.mlflow_ui import run_page
 from lab.report.notes import Notes
 from lab.results.comparison import Comparison
 from lab.tracking import views, words
@@ -114,7 +115,7 @@ def test_links_lead_into_the_workspace_that_runs_were_sent_to(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     monkeypatch.setenv("MLFLOW_WORKSPACE", "team-b")
     SentRuns(server).note_experiment("12")
-    for page in (runs_of_commit("a" * 40), views.run_page(server, "12", "abc")):
+    for page in (runs_of_commit("a" * 40), run_page(server, "12", "abc")):
         assert page.count("?") == 1
         assert page.endswith("&workspace=team-b")
     monkeypatch.delenv("MLFLOW_WORKSPACE")

@@ -121,6 +121,22 @@ def test_the_same_search_gives_the_same_bytes_and_reads_the_test_no_more(found, 
     assert file.read_bytes() == (repository.folder / "params.yaml").read_bytes()
 
 
+@pytest.mark.cluster
+def test_a_cluster_of_two_nodes_finds_the_same(found, cluster, tmp_path):
+    """Every candidate's scores, and the trial, to the last digit."""
+    repository, _ = found
+    far = repository.copied(tmp_path / "repository")
+    before = {name: (far.folder / name).read_bytes() for name in WRITTEN}
+    far.run("git", "checkout", "params.yaml", "metrics")
+    ready(far)
+    (far.folder / ".checkpoints/.tuning/relu_8.jsonl").unlink()
+    far.environment.update(cluster)
+
+    searched(far, "--trainings", "20", "--address", cluster["address"])
+
+    assert {name: (far.folder / name).read_bytes() for name in WRITTEN} == before
+
+
 def test_a_killed_search_goes_on_to_the_same_bytes(found, tmp_path):
     repository, _ = found
     killed = repository.copied(tmp_path / "repository")
