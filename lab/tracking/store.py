@@ -226,6 +226,11 @@ class Store:
             self.model(key, str(build), model)
             self.client.log_artifacts(run_id, str(folder))
             self._note_files(run_id, dict(artifacts_in(folder)))
+        # Results that were there before were judged before: DVC does not compare them again.
+        for run in pages(self.client, self.experiment, f"tags.{RESULTS_TAG} = '{results}'"):
+            if verdict := run.data.tags.get(VERDICT_TAG):
+                self.client.set_tag(run_id, VERDICT_TAG, verdict)
+                break
 
     def judged(self, key: int, verdicts: Mapping[str, str]) -> None:
         """Tags the runs that trained what was compared, by the SHA-256 of their results."""

@@ -1,5 +1,7 @@
 """What the first `dvc repro` leaves, held against what it came from."""
 
+import sys
+
 import mlflow
 import numpy as np
 import pytest
@@ -213,6 +215,18 @@ def test_runs_are_in_the_local_store_with_seeds_nested_and_a_model_that_predicts
         parent.data.tags["data_sha256"]
         == repository.json("metrics/dataset.json")["train"]["sha256"]
     )
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # inside MLflow
+def test_a_training_that_comes_to_the_same_results_has_their_verdict(repository):
+    """DVC compares no results again that it has compared before."""
+    repository.run(sys.executable, "train.py", "relu_8")
+
+    client = mlflow.MlflowClient(f"sqlite:///{repository.folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("fair-trial").experiment_id
+    runs = client.search_runs([experiment], "attributes.run_name = 'relu_8'")
+    newest, before = (run.data.tags for run in runs)
+    assert newest["verdict"] == before["verdict"]
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # inside MLflow
