@@ -186,8 +186,11 @@ class Workshop:
         recipe = RECIPES[name]
         self.lab.run("git", "checkout", "-qfB", name, parent)
         for old, new, path in recipe.edits:
-            (self.lab.folder / path).touch()
+            (self.lab.folder / path).touch()  # one that is new
             self.lab.edit(old, new, path)
+        # At once: DVC writes git's index anew, without a mark at files of the same second, and of
+        # these git then misses an edit that leaves the size as it is.
+        self.lab.run("git", "add", "-A")
         if recipe.is_on_laptop:
             self._repro_on_laptop()
         elif recipe.with_results:
