@@ -21,8 +21,8 @@ IS_MADE_HERE := $(shell { $(BIN)/python -IS lab/base/environment.py; } 2>/dev/nu
 THIS_MAKE := $(MAKE)
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint anchor audit help repro report power tune example test test-slow test-all ui sync test-servers test-faults \
-  test-inputs test-pull-requests coverage cluster text test-cluster bench check format requirements upgrade clean setup \
+.PHONY: actionlint anchor audit help repro report power tune serve example test test-slow test-all ui sync test-servers test-faults \
+  test-inputs test-pull-requests coverage cluster text test-cluster bench bench-serve smoke check format requirements upgrade clean setup \
   dagshub restore pull push pull-request failed lost machine trim merge verify
 
 help:  ## list the commands
@@ -48,6 +48,11 @@ power: $(READY)  ## how many seeds show an effect (EFFECT=, such as 0.002), by t
 tune: $(READY)  ## search better params (MODEL=; SECONDS= or TRAININGS=; APPLY=1 writes params.yaml if they are)
 	@python tune.py "$(MODEL)" $(if $(SECONDS),--seconds "$(SECONDS)") \
 	  $(if $(TRAININGS),--trainings "$(TRAININGS)") $(if $(filter-out 0,$(APPLY)),--apply)
+
+# PORT and MODEL of the command line alone: many have variables of that name.
+given = $(if $(filter command,$(origin $(1))),$(strip $($(1))))
+serve: $(READY)  ## answer with the exported model, on http://127.0.0.1:8000 (MODEL=, an ONNX file; PORT=)
+	@python serve.py $(if $(call given,MODEL),--model "$(MODEL)") $(if $(call given,PORT),--port "$(PORT)")
 
 example:  ## put another task in the place of this one (NAME=, a folder of examples/)
 	@$(PYTHON) -m lab.base.example_task "$(NAME)"
@@ -100,6 +105,12 @@ lost:  ## the step of a report that failed: say so on the check; what failed may
 machine:  ## the machine that RUNS_ON names, before anything is set up
 	@$(PYTHON) -m lab.ci.settings
 
+# In a project of its own: what compose.yaml runs here already stays as it is.
+smoke:  ## start the image IMAGE as compose.yaml does, and ask it a question
+	@up="docker compose -p fair-trial-smoke"; \
+	$$up up --detach --wait --no-build serve && $(PYTHON) -m lab.ci.image; failed=$$?; \
+	test $$failed = 0 || $$up logs serve; $$up down --volumes; exit $$failed
+
 trim: $(READY)  ## forget what the last 20 commits do not need of DVC's cache
 	@dvc gc --quiet --force --workspace --rev HEAD --num 20
 
@@ -142,6 +153,13 @@ bench: $(READY)  ## measure training beside what others use (half an hour)
 	@python -m benchmarks.precision
 	@python -m benchmarks.tuning
 
+# What it is measured beside is installed apart, and may not tell anybody that it runs.
+bench-serve: $(READY)  ## measure the service beside what others serve with (half an hour)
+	@test -x .venv/bench-serve/bin/python || uv venv -q --python 3.11 .venv/bench-serve
+	@uv pip sync -q --python .venv/bench-serve/bin/python --require-hashes \
+	  benchmarks/serving-requirements.txt
+	@python -m benchmarks.serving
+
 # One word for both: with DATA it is data that are checked, without it the code. Only of the command
 # line, for many have a variable of that name.
 check: $(READY)  ## lint, types, workflows; or new data against those trained on (DATA=folder)
@@ -158,6 +176,9 @@ else
 	@zizmor --offline --persona=pedantic --quiet .
 	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	@check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	@$(if $(filter Windows_NT,$(OS)),echo "hadolint was left out: it is not built for Windows",\
+	  hadolint Containerfile)
 	@$(MAKE) --no-print-directory actionlint audit
 endif
 
@@ -198,6 +219,8 @@ requirements: $(READY)  ## compile requirements.in into pins and hashes; no othe
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) -c requirements.txt benchmarks/requirements.in requirements.in \
 	  -o benchmarks/requirements.txt
+	$(COMPILE) -c requirements.txt requirements-serve.in -o requirements-serve.txt
+	$(COMPILE) benchmarks/serving-requirements.in -o benchmarks/serving-requirements.txt
 
 upgrade: UPGRADE := --upgrade
 upgrade: requirements  ## the same, and every pin moves to the newest version that fits

@@ -185,7 +185,7 @@ def ray_tune(setting: Setting, seconds: float) -> Found:
         ):
             tune.report({"accuracy": accuracy})
 
-    ray.init(num_cpus=CORES, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=CORES, include_dashboard=False, log_to_driver=False)
     examples = {
         "examples": tensors(setting.data.train), "validation": tensors(setting.data.validation)
     }  # fmt: skip
@@ -282,6 +282,7 @@ def main() -> None:
         print(json.dumps(one(who, float(seconds), int(seed))))
         return
     rows: list[dict[str, Any]] = []
+    load = os.getloadavg()[0]
     for number in range(options.rounds):
         for seconds in options.seconds:
             for who in CONTENDERS:
@@ -293,10 +294,10 @@ def main() -> None:
                 ).stdout  # fmt: skip
                 rows.append(json.loads(answer.splitlines()[-1]))
                 print(rows[-1], flush=True)
-    write_json(
-        RESULTS / "tuning.json",
-        {"versions": versions(), "cores": os.cpu_count(), "load": os.getloadavg()[0], "rows": rows},
-    )
+                write_json(
+                    RESULTS / "tuning.json",
+                    {"versions": versions(), "cores": os.cpu_count(), "load": load, "rows": rows},
+                )
     print(table(rows))
 
 

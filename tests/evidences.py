@@ -218,11 +218,22 @@ def data_check(doubtful=1_121, more=0, **sentences) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def form(name="model", size=409_000, flips=0, verdict="equivalent", reason=None) -> dict[str, Any]:
+    """A file of an export, of ten seeds' 10,000 test images."""
+    return {"name": name, "size": size, "flips": flips, "predictions": 100_000,
+            "verdict": verdict, "reason": reason}  # fmt: skip
+
+
+def exported(*forms, reason=None) -> dict[str, Any]:
+    """What became of the export of `relu_128`."""
+    return {"model": "relu_128", "forms": list(forms), "reason": reason}
+
+
 def evidence(*models, **more) -> dict[str, Any]:
     """A whole report.json; keywords replace its fields."""
     baseline, candidate = COMMITS
     return {
-        "schema_version": 6,
+        "schema_version": 7,
         "scores": SCORES,
         "scores_missing": None,
         "scores_removed": [],
@@ -261,6 +272,7 @@ def evidence(*models, **more) -> dict[str, Any]:
         "baseline_data": data(),
         "candidate_check": None,
         "baseline_check": None,
+        "candidate_export": None,
         "models": list(models),
         "changes": {
             "params": [

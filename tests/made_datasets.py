@@ -71,11 +71,12 @@ def prepared(arrays: Arrays, kind: Kind = "grey image", **more: Any) -> Prepared
         for name in SPLITS
     }
     described = {
-        "schema_version": 2, "name": "made", "split_seed": 0, "kind": kind,
+        "schema_version": 3, "name": "made", "split_seed": 0, "kind": kind,
         "shape": list(inputs.shape[1:]), "dtype": inputs.dtype.name, "scaling": None,
         "vocabulary": 200 if kind == "text" else None,
         "columns": [f"c{k}" for k in range(inputs.shape[1])] if kind == "row" else [],
-        "class_names": ["north", "east", "south", "west"][:classes], **parts, **more,
+        "class_names": ["north", "east", "south", "west"][:classes], "framing": "fit",
+        "tokeniser": None, **parts, **more,
     }  # fmt: skip
     splits = [Split(arrays[f"{name}_inputs"], arrays[f"{name}_labels"]) for name in SPLITS]
     return Prepared(*splits, Description.model_validate(described))

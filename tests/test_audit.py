@@ -86,7 +86,18 @@ def test_the_benchmarks_are_run_with_the_projects_pins() -> None:
     assert own.items() <= pins("benchmarks/requirements.txt").items()
 
 
-@pytest.mark.parametrize("name", ["requirements.in", "benchmarks/requirements.in"])
+def test_the_service_has_the_projects_pins() -> None:
+    """And nothing of what the benchmark installs beside it."""
+    own = pins("requirements.txt")
+    assert {name: own.get(name) for name in pins("requirements-serve.txt")} == pins(
+        "requirements-serve.txt"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["requirements.in", "benchmarks/requirements.in", "benchmarks/serving-requirements.in"],
+)
 def test_each_requirement_has_a_lower_bound(name: str) -> None:
     lines = [
         line.split("#")[0].strip()

@@ -33,7 +33,7 @@ def test_the_tree_names_what_is_there_and_all_of_it():
     ).stdout.splitlines()  # fmt: skip
     top = {name.split("/")[0] + ("/" if "/" in name else "") for name in tracked}
     usual = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"}
-    usual |= {"pyproject.toml", "requirements.txt", "dvc.lock"}
+    usual |= {"pyproject.toml", "requirements.txt", "requirements-serve.txt", "dvc.lock"}
 
     assert {name for name in top if not name.startswith(".")} - usual == named
 

@@ -38,7 +38,8 @@ STEPS = [
 
 
 def test_the_workflows_and_their_triggers():
-    assert set(WORKFLOWS) == {"check", "cml", "report", "verify"}
+    assert set(WORKFLOWS) == {"check", "cml", "image", "report", "verify"}
+    assert set(triggers("image")) == {"workflow_dispatch"}
     assert set(triggers("verify")) == {"schedule", "workflow_dispatch"}
     for name in ("check", "cml"):
         assert set(triggers(name)) == {"push", "pull_request", "merge_group", "workflow_dispatch"}
@@ -66,6 +67,7 @@ def test_only_these_jobs_can_write():
 
     assert {key: rights for key, rights in written.items() if rights} == {
         ("cml", "offer"): ["actions", "contents", "pull-requests"],
+        ("image", "image"): ["attestations", "id-token", "packages"],
         ("report", "begin"): ["checks", "contents", "pull-requests"],
         ("report", "lost"): ["checks"],
         ("report", "page"): ["contents"],
@@ -120,11 +122,80 @@ def test_a_step_that_takes_too_long_fails_before_its_job_is_cancelled():
 
 
 def test_secrets_are_asked_for_by_the_steps_that_fetch_and_send_alone():
-    asking = [step for _, _, step in STEPS if "secrets." in json.dumps(step)]
+    asking = [step for name, _, step in STEPS if name != "image" and "secrets." in json.dumps(step)]
 
     assert [step["run"] for step in asking] == ["make pull", "make push"]
     assert {step["if"] for step in asking} == {"env.IS_OWN == 'true'"}
     assert all(step["continue-on-error"] for step in asking)
+
+
+HUB = {"DOCKERHUB_USERNAME": "Somebody", "DOCKERHUB_TOKEN": "t0ken"}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "name", "registry", "user", "password", "signed"),
+    [
+        ({}, "ghcr.io/owner/lab", "ghcr.io", "author", "github's", "ghcr.io/owner/lab"),
+        (HUB, "docker.io/Somebody/lab", "docker.io", "Somebody", "t0ken",
+         "index.docker.io/Somebody/lab"),
+        ({**HUB, "DOCKERHUB_TOKEN": ""}, "ghcr.io/owner/lab", "ghcr.io", "author", "github's",
+         "ghcr.io/owner/lab"),
+    ],
+)  # fmt: skip
+def test_an_image_goes_to_docker_hub_if_both_secrets_are_set(
+    secrets, name, registry, user, password, signed
+):
+    job = loaded("image")["jobs"]["image"]
+    event = {"repository": {"name": "lab"}}
+    github = {"event": event, "repository": OWN, "actor": "author", "token": "github's"}
+    contexts = {"github": github, "secrets": secrets, "inputs": {"push": True}}
+    contexts["env"] = interpolate(job["env"], contexts)
+    steps = {step["uses"].split("@")[0]: step for step in job["steps"] if "uses" in step}
+    login, attest = (steps[action] for action in ("docker/login-action", "actions/attest"))
+
+    assert contexts["env"]["NAME"] == name
+    asked = interpolate(login["with"], contexts)
+    assert (asked["registry"], asked["username"], asked["password"]) == (registry, user, password)
+    assert interpolate(attest["with"]["subject-name"], contexts) == signed
+
+
+@pytest.mark.parametrize("is_pushed", [True, False])
+def test_an_image_is_asked_before_it_is_pushed_and_pushed_only_on_request(is_pushed):
+    steps = loaded("image")["jobs"]["image"]["steps"]
+    asked = next(place for place, step in enumerate(steps) if step.get("run") == "make smoke")
+    contexts = {"inputs": {"push": is_pushed}}
+    built = [step["with"] for step in steps if "build-push" in step.get("uses", "")]
+
+    assert all(place > asked for place, step in enumerate(steps) if "push" in step.get("with", {}))
+    assert "push" not in built[0]
+    assert interpolate(built[1]["push"], contexts) is is_pushed
+    for step in steps[asked + 1 :]:
+        if "build-push" not in step["uses"]:
+            assert conditioned(step["if"], contexts, ["success"]) is is_pushed
+    assert {step["context"] for step in built} == {"."}  # git's own has no model
+
+
+@pytest.mark.parametrize(
+    ("run", "result", "builds"),
+    [("", "success", True), ("77", "skipped", True), ("", "failure", False)],
+)
+def test_the_model_of_an_image_is_of_a_run_or_from_dagshub(run, result, builds):
+    found = loaded("image")["jobs"]
+    event = happened("workflow_dispatch", {"repository": HOME})
+    contexts = {**event.contexts, "inputs": {"run": run}}
+    needs = {**contexts, "needs": {"model": {"result": result}}}
+    (download,) = (
+        step for step in found["image"]["steps"] if "download-artifact" in step.get("uses", "")
+    )
+
+    assert conditioned(found["model"]["if"], contexts, []) is (run == "")
+    assert conditioned(found["image"]["if"], needs, [result]) is builds
+    assert interpolate(download["with"]["run-id"], contexts) == (run or "12345")
+    uploads = [
+        step["with"]["path"] for name, _, step in STEPS
+        if name in ("cml", "image") and step.get("with", {}).get("name") == "model"
+    ]  # fmt: skip
+    assert set(uploads) == {"models/export"}
 
 
 def test_nothing_keeps_a_commit_from_its_run():
@@ -548,7 +619,7 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
     }
     printed = runner.job("cml", "train", **files(tmp_path / "untrusted", event))
 
-    assert re.findall(r"Running stage '(.+)':", printed) == ["train@relu_8", "compare"]
+    assert re.findall(r"Running stage '(.+)':", printed) == ["train@relu_8", "compare", "export"]
     summary = (tmp_path / "untrusted" / "STEP_SUMMARY").read_text(encoding="utf-8")
     assert "✕ **Stale in git**" in summary  # the fork did not commit its results
     assert "regressed: `relu_8`" in summary

@@ -93,9 +93,10 @@ def prepared(
         examples=len(inputs), sha256="0" * 64, examples_per_class=np.bincount(labels).tolist()
     )
     described = Description(
-        schema_version=2, name="tiny", split_seed=0, kind=kind, shape=list(inputs.shape[1:]),
+        schema_version=3, name="tiny", split_seed=0, kind=kind, shape=list(inputs.shape[1:]),
         dtype=inputs.dtype.name, scaling=scaling, vocabulary=vocabulary, columns=columns or [],
-        class_names=[f"class {k}" for k in range(classes)], train=part, validation=part, test=part,
+        class_names=[f"class {k}" for k in range(classes)], framing="fit",
+        tokeniser=None, train=part, validation=part, test=part,
     )  # fmt: skip
     split = Split(inputs, labels)
     return Prepared(split, split, split, described)

@@ -25,6 +25,7 @@ from pydantic import (
 from lab.base import files
 from lab.base.errors import DataError, ParamsError, shortened
 from lab.base.problems import advice_on_unknown, described
+from lab.base.serve_params import ServeParams
 from lab.base.yaml import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
@@ -250,6 +251,7 @@ class Params(_Section):
     check: CheckParams = CheckParams()  # older files lack it
     # What `make tune` may change of a model; no stage reads it, and older files lack it.
     tune: Annotated[dict[Name, Searched], Field(max_length=100)] = Field(default_factory=dict)
+    serve: ServeParams = ServeParams()  # no stage reads it, and older files lack it
 
     @model_validator(mode="after")
     def _names_differ_beyond_case(self) -> "Params":
@@ -357,6 +359,7 @@ def _keys_beside(location: Sequence[str]) -> list[str]:
         "check": CheckParams,
         "check.rules": CheckRules,
         "check.labels": LabelParams,
+        "serve": ServeParams,
     }
     section = sections.get(".".join(location[:-1])) or sections.get(location[0], Params)
     return list((section if len(location) > 1 else Params).model_fields)

@@ -4,11 +4,9 @@ Source of the form: https://huggingface.co/docs/hub/datasets-cards.
 """
 
 from pathlib import Path
-from typing import Any
 
+from lab.base import front_matter
 from lab.base.errors import DataError
-from lab.base.files import read_bytes
-from lab.base.yaml import read_yaml
 from lab.checking.pages import labels_verdict
 from lab.data.description import DESCRIPTION, Description, read_description
 from lab.data.splits import SPLITS
@@ -27,7 +25,7 @@ from lab.report.markdown import markdown
 from lab.results.checks import CHECK, LABELS, CheckResults, LabelResults, read
 
 WORDS = Path("task/dataset.md")
-MAX_WORDS_BYTES = 100_000
+MISSING = "say there what the data are, their licence and source"
 NEEDED = ("license", "pretty_name")
 COUNTED = "size_categories"
 BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B")  # of the categories, from 10**3 on
@@ -56,19 +54,7 @@ def _words(path: Path) -> tuple[str, str]:
     Raises:
         DataError: it is missing, or its front matter is none.
     """
-    try:
-        text = read_bytes(path, MAX_WORDS_BYTES).decode()
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file; say there what the data are, their licence and source"
-        ) from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: must be UTF-8; got other bytes; save it as UTF-8") from None
-    opening, _, rest = text.replace("\r\n", "\n").partition("---\n")
-    front, ending, words = rest.partition("\n---\n")
-    tree: Any = read_yaml(f"\n{front}".encode(), str(path), MAX_WORDS_BYTES) if ending else None
-    if opening.strip() or not isinstance(tree, dict):
-        raise DataError(f"{path}: must begin with YAML between two lines ---; add it")
+    tree, front, words = front_matter.read(path, MISSING)
     for key in NEEDED:
         if not isinstance(tree.get(key), str):
             raise DataError(f"{path}: {key}: must be text; got {tree.get(key)!r}; add it")

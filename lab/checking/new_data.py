@@ -2,8 +2,8 @@
 
 A folder has `inputs.npy` in the form in which the data are stored, with `labels.npy` and, of texts,
 `texts.json` if there are any; or one subfolder a class with PNG and JPEG files; or `.csv` files
-with the data set's columns and, if known, a column `label`. A task may read its own: `read_new`
-in `task/data`. Nothing is resized, converted or filled in.
+with the data set's columns and, if known, a column `label`; or what `serve.py` recorded. A task may
+read its own: `read_new` in `task/data`. Nothing is resized, converted or filled in.
 """
 
 import csv
@@ -26,6 +26,7 @@ from lab.data.description import Description
 from lab.data.examples import Examples
 from lab.data.prepared import MAX_TEXTS_BYTES, load_array
 from lab.results.checks import Fault
+from lab.serving import records
 
 PICTURES = (".png", ".jpg", ".jpeg")
 READER = "read_new"
@@ -61,6 +62,8 @@ def read(folder: Path, described: Description) -> New:
         raise DataError(f"{folder}: must be a folder with data; got none; name another one")
     if (folder / "inputs.npy").exists():
         return _stored(folder, described)
+    if records.are_in(folder):
+        return _recorded(folder, described)
     if (reader := _reader()) is not None:
         with running_task_code("task/data"):
             examples = reader(folder, described)
@@ -158,6 +161,36 @@ def _known(
                    f"{labels[wrong[0]]} at row {wrong[0]:,}")  # fmt: skip
         return None
     return labels
+
+
+# --- what was asked of the service ---------------------------------------------------------------
+
+
+def _recorded(folder: Path, described: Description) -> New:
+    """All inputs; their labels, where somebody said what every one of them was."""
+    inputs: dict[str, NDArray[Any]] = {}
+    said: dict[str, str] = {}
+    new, others = New(), 0
+    for batch in records.read(folder):
+        for row in batch.select(["id", "label", "dtype", "shape", "input"]).to_pylist():
+            if row["label"] is not None:
+                said[row["id"]] = row["label"]
+            elif (row["dtype"], row["shape"]) == (described.dtype, described.shape):
+                array = np.frombuffer(row["input"], described.dtype)
+                inputs[row["id"]] = array.reshape(described.shape)
+            else:
+                others += 1
+    if others:
+        wanted = f"{described.dtype} {described.shape}"
+        new.broken(f"inputs must be {wanted}, as training has them; {others:,} records are not")
+    labels = None
+    if inputs and inputs.keys() <= said.keys():
+        places = {name: place for place, name in enumerate(described.class_names)}
+        labels = np.array([places.get(said[identity], -1) for identity in inputs])
+    stacked = np.stack([*inputs.values()]) if inputs else np.empty((0, *described.shape))
+    _take(new, stacked.astype(described.dtype, copy=False), labels, described)
+    new.names = [*inputs]
+    return new
 
 
 # --- images --------------------------------------------------------------------------------------

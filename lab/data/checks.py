@@ -17,14 +17,18 @@ from lab.data.examples import (
     MOST_FEATURES,
     Dataset,
     Examples,
+    Framing,
     InputDtype,
     Kind,
     Scaling,
+    Tokeniser,
 )
 from lab.data.scaling import feature_count, pieces
 from lab.data.splits import Part
+from lab.data.tokens import token_ids
 
 LONGEST_NAME = 64  # characters of a class, a column
+TRIED = 500  # texts on which a tokeniser is tried
 DIMENSIONS = {"grey image": 3, "colour image": 4, "text": 2, "row": 2}
 
 
@@ -52,12 +56,16 @@ def require_dataset(name: str, dataset: Dataset) -> None:
             got = f"{here.dtype} {list(here.shape[1:])} and {there.dtype} {list(there.shape[1:])}"
             raise _wrong(name, "train and test inputs must have one shape and type", got)
     _require_scaling(name, dataset)
+    _require_tokeniser(name, dataset)
 
 
 def _require_names(name: str, dataset: Dataset) -> None:
     classes = list(dataset.class_names)
     if dataset.kind not in get_args(Kind):
         raise _wrong(name, f"kind must be one of {', '.join(get_args(Kind))}", repr(dataset.kind))
+    if dataset.framing not in get_args(Framing):
+        got = shortened(repr(dataset.framing), 60)
+        raise _wrong(name, f"framing must be one of {', '.join(get_args(Framing))}", got)
     if not FEWEST_CLASSES <= len(classes) <= MOST_CLASSES:
         raise _wrong(name, f"must have {FEWEST_CLASSES} to {MOST_CLASSES:,} classes", len(classes))
     for what, texts in (("class_names", classes), ("columns", list(dataset.columns))):
@@ -167,6 +175,27 @@ def _require_scaling(name: str, dataset: Dataset) -> None:
         raise _wrong(
             name, f"scaling must have 1 value or {features}, one a feature", len(scaling.shift)
         )
+
+
+def _require_tokeniser(name: str, dataset: Dataset) -> None:
+    """Checks that it makes of texts the ids that are there."""
+    tokeniser, examples = dataset.tokeniser, dataset.train
+    if tokeniser is None:
+        return
+    if not isinstance(tokeniser, Tokeniser):
+        got = type(tokeniser).__name__
+        raise _wrong(name, "tokeniser must be a lab.data.examples.Tokeniser or None", got)
+    if dataset.kind != "text" or examples.texts is None:
+        raise _wrong(name, "tokeniser must stand only where there are texts", "one without them")
+    if len(tokeniser.pieces) != dataset.vocabulary:
+        rule = f"tokeniser must have {dataset.vocabulary:,} pieces, as vocabulary says"
+        raise _wrong(name, rule, f"{len(tokeniser.pieces):,}")
+    texts, inputs = examples.texts[:TRIED], examples.inputs[:TRIED]
+    made = token_ids(texts, tokeniser.model_dump(), inputs.shape[1])
+    for row in np.flatnonzero((made != inputs).any(axis=1))[:1].tolist():
+        rule = "tokeniser must make of every text the ids that stand in inputs"
+        got = f"others of {shortened(repr(texts[row]), 60)}"
+        raise _wrong(f"{name}: train", rule, got, "correct it, or leave tokeniser out")
 
 
 def require_splits(

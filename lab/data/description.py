@@ -15,7 +15,16 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from lab.base import files
 from lab.base.errors import DataError
 from lab.base.records import Record, first_problem
-from lab.data.examples import FEWEST_CLASSES, MOST_CLASSES, Dataset, InputDtype, Kind, Scaling
+from lab.data.examples import (
+    FEWEST_CLASSES,
+    MOST_CLASSES,
+    Dataset,
+    Framing,
+    InputDtype,
+    Kind,
+    Scaling,
+    Tokeniser,
+)
 from lab.data.scaling import rows_at_once
 from lab.data.splits import REPREPARE, Part, label_dtype
 
@@ -39,7 +48,7 @@ class Description(Record):
     `shape` and `dtype` are those of one example's input.
     """
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     name: str
     split_seed: int
     kind: Kind
@@ -49,6 +58,8 @@ class Description(Record):
     vocabulary: Annotated[int, Field(ge=1)] | None
     columns: list[Text]
     class_names: Annotated[list[Text], Field(min_length=FEWEST_CLASSES, max_length=MOST_CLASSES)]
+    framing: Framing
+    tokeniser: Tokeniser | None
     train: SplitDescription
     validation: SplitDescription
     test: SplitDescription
@@ -67,7 +78,7 @@ def describe(
     """Counts and checksums of the splits of data set `name`, and what its examples look like."""
     inputs, classes = dataset.train.inputs, len(dataset.class_names)
     return Description(
-        schema_version=2,
+        schema_version=3,
         name=name,
         split_seed=split_seed,
         kind=dataset.kind,
@@ -77,6 +88,8 @@ def describe(
         vocabulary=dataset.vocabulary,
         columns=list(dataset.columns),
         class_names=list(dataset.class_names),
+        framing=dataset.framing,
+        tokeniser=dataset.tokeniser,
         **{name: _describe_part(part, classes) for name, part in parts.items()},
     )
 

@@ -11,6 +11,7 @@ from lab.base.records import Record
 
 Kind = Literal["grey image", "colour image", "text", "row"]
 InputDtype = Literal["uint8", "float32", "int64"]
+Framing = Literal["fit", "ink"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 FEWEST_CLASSES, MOST_CLASSES = 2, 1_000
@@ -34,6 +35,27 @@ class Scaling(Record):
             raise ValueError("shift, scale and fill must have as many values each")
         if 0 in self.scale:
             raise ValueError("scale must not hold 0")
+        return self
+
+
+class Tokeniser(Record):
+    """How texts became token ids, so that others can be asked about: `lab.data.tokens` does it.
+
+    WordPiece as BERT has it. `pieces` are the tokens, in the order of their ids; `start` and `end`
+    stand around each text, `unknown` for a word that no pieces make up, and 0 fills a row up.
+    """
+
+    form: Literal["wordpiece"]
+    pieces: Annotated[list[str], Field(min_length=1)]
+    is_lower_case: bool
+    unknown: Annotated[int, Field(ge=0)]
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _ids_are_of_pieces(self) -> "Tokeniser":
+        if max(self.unknown, self.start, self.end) >= len(self.pieces):
+            raise ValueError("unknown, start and end must be ids of pieces")
         return self
 
 
@@ -69,8 +91,12 @@ class Dataset:
         kind: how a reader is shown an example.
         scaling: how a network sees the numbers; "standardise" finds mean and standard deviation of
             every feature in the training split, and puts the mean where a number is missing.
-        columns: names of a row's columns.
+        columns: names of a row's columns; `size: small` is one that is 1 where the column `size`
+            of a table says `small`, and 0 elsewhere.
         vocabulary: how many tokens there are; ids are below it.
+        framing: how somebody's picture becomes an image like these: "fit" makes all of it as large
+            as they are, "ink" cuts out what is drawn or written and centres it, as MNIST's are.
+        tokeniser: how somebody's text becomes ids like these; None where that is not known.
         may_repeat: an official test set is known to hold examples that training holds too. They
             are counted and said; without this they are an error.
     """
@@ -82,4 +108,6 @@ class Dataset:
     scaling: Scaling | Literal["standardise"] | None = None
     columns: Sequence[str] = ()
     vocabulary: int | None = None
+    framing: Framing = "fit"
+    tokeniser: Tokeniser | None = None
     may_repeat: bool = False

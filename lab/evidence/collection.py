@@ -23,6 +23,7 @@ from lab.evidence.changes import (
     uncommitted,
 )
 from lab.evidence.data_check import data_check
+from lab.evidence.export import export
 from lab.evidence.flips import flips
 from lab.evidence.images import with_images
 from lab.evidence.in_git import InGit, committed_results, in_git
@@ -136,6 +137,7 @@ def collect(
             baseline_data=baseline.data,
             candidate_check=data_check(candidate.snapshot),
             baseline_check=data_check(committed),
+            candidate_export=export(candidate.snapshot),
             models=models,
             changes=changes(
                 root,

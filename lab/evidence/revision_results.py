@@ -2,12 +2,14 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from lab.base.dvc import Cache
 from lab.base.errors import DataError
@@ -103,7 +105,7 @@ class _OldDescription(Record):
 
 
 def _data(content: bytes) -> DataSummary:
-    """What `metrics/dataset.json` says, whether of today's schema or of the one before.
+    """What `metrics/dataset.json` says, whether of today's schema or of an earlier one.
 
     Raises:
         ValidationError: it is of neither; the problem is that with today's.
@@ -111,7 +113,7 @@ def _data(content: bytes) -> DataSummary:
     try:
         old = _OldDescription.model_validate_json(content)
     except ValidationError:
-        found = Description.model_validate_json(content)
+        found = Description.model_validate_json(_of_today(content))
     else:
         return DataSummary(
             name=old.name,
@@ -134,6 +136,17 @@ def _data(content: bytes) -> DataSummary:
         class_names=found.class_names,
         **{name: SplitSummary(**getattr(found, name).model_dump()) for name in SPLITS},
     )
+
+
+def _of_today(content: bytes) -> bytes:
+    """A description of schema 2, which knew neither framing nor tokeniser, as one of schema 3."""
+    try:
+        tree = from_json(content)
+    except ValueError:
+        return content
+    if not isinstance(tree, dict) or tree.get("schema_version") != 2:
+        return content
+    return json.dumps({"framing": "fit", "tokeniser": None, **tree, "schema_version": 3}).encode()
 
 
 def _present(content: bytes | None) -> bytes:

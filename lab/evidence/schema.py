@@ -18,10 +18,11 @@ from lab.base.records import Record, first_problem
 from lab.data.examples import Kind
 from lab.results.checks import MAX_FAULTS
 from lab.results.schema import BUILT_IN, LARGEST, LARGEST_SCORE, MAX_SCORES, SCORE_NAME, Score
+from lab.verdict.verdicts import Verdict
 
 Item = TypeVar("Item")
 
-SCHEMA_VERSION: Literal[6] = 6
+SCHEMA_VERSION: Literal[7] = 7
 MAX_BYTES = 20 * 2**20
 MAX_CLASSES = 1_000
 MAX_CONFUSED = 100  # classes; the confusion of a thousand has a million counts a side
@@ -31,6 +32,7 @@ MAX_SIDE = 128  # pixels of an example's image, either way
 MAX_EXCERPT = 240  # characters of an example's text
 MAX_COLUMNS = 5  # of an example's row
 MAX_LOOKS = 10
+MAX_FORMS = 10  # of an export
 MAX_PAST = 500  # differences of earlier versions
 MAX_LISTED = 200  # entries of any list of changes; beyond, the report says how many there are
 
@@ -315,6 +317,28 @@ class DataCheck(Record):
         return self
 
 
+class ExportedForm(Record):
+    """A file of `models/export`; `reason` says why it is none, None is what was not measured.
+
+    Over all seeds together: `flips` of `predictions` are not what training stored.
+    """
+
+    name: Name
+    size: Count | None
+    flips: Count | None
+    predictions: Count | None
+    verdict: Annotated[Verdict, Field(strict=False)] | None  # a text in JSON
+    reason: Text | None
+
+
+class Export(Record):
+    """What became of the chosen model's export; without any form `reason` says why."""
+
+    model: Name
+    forms: Annotated[list[ExportedForm], Field(max_length=MAX_FORMS)]
+    reason: Text | None
+
+
 class Change(Record):
     """Something that has a value on each side; None where it does not exist."""
 
@@ -487,7 +511,7 @@ class Evidence(Record):
     with. `past` are differences of the judged score between earlier versions of the baseline.
     """
 
-    schema_version: Literal[6]
+    schema_version: Literal[7]
     scores: Annotated[list[Score], Field(min_length=1, max_length=MAX_SCORES)]
     scores_missing: Text | None
     scores_removed: Annotated[list[ScoreName], Field(max_length=MAX_SCORES)]
@@ -512,6 +536,7 @@ class Evidence(Record):
     baseline_data: DataSummary | None
     candidate_check: DataCheck | None
     baseline_check: DataCheck | None
+    candidate_export: Export | None
     models: Annotated[list[Model], Field(max_length=1_000)]
     changes: Changes
     stages: Annotated[list[StageState], Field(max_length=1_000)]

@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 from lab.evidence.schema import Evidence, Flips
-from lab.report import changes, costs, data_check, details, examples, provenance, results_table
+from lab.report import (
+    changes,
+    costs,
+    data_check,
+    details,
+    examples,
+    export,
+    provenance,
+    results_table,
+)
 from lab.report.document import (
     Block,
     Bullets,
@@ -87,6 +96,7 @@ def page(evidence: Evidence, judgement: Judgement, drawn: Sequence[Picture], not
         Heading(["What changed"]),
         *changes.changes(evidence),
         *data_check.data_checks(evidence),
+        *export.exports(evidence),
         Heading(["What ran"]),
         *changes.stages(evidence),
         Heading(["What it cost"]),

@@ -5,14 +5,17 @@ import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lab.base.files import write_bytes, write_json
+from lab.base.errors import DataError
+from lab.base.files import read_bytes, write_bytes, write_json
 from lab.base.params import ModelParams
+from lab.base.records import Record, first_problem
 from lab.data.prepared import Prepared
 from lab.results import served_model, weights
 from lab.results.predictions import read_predictions
@@ -22,6 +25,8 @@ from lab.results.weights import Weights
 TRIED = 64  # test examples that must come out as training had them
 TOLERANCE = 1e-4  # of a probability: float32 sums in another order differ by 1e-6 or so
 PROGRAM = "network.pt2"
+MAX_BYTES = 2**24  # of model.json
+REMAKE = "run `dvc repro --force compare`"
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
 ACTIVATIONS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "linear": lambda values: values,
@@ -35,6 +40,45 @@ ACTIVATIONS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
 Export = Callable[
     [ModelParams, Prepared, dict[str, Any], Weights], tuple[dict[str, Any], bytes | None]
 ]
+
+
+class Layers(Record):
+    """Dense layers: inputs, units of each hidden layer, classes; and what stands between them."""
+
+    widths: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2)]
+    activation: Literal["linear", "relu", "tanh", "gelu"]
+
+
+class Best(BaseModel):
+    """Whose network `model.json` describes and how it loads; the rest of it, the data say, too."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    model: str
+    seed: int
+    form: Literal["layers", "program", "class"]
+    layers: Layers | None = None
+
+    @model_validator(mode="after")
+    def _layers_where_the_form_is(self) -> "Best":
+        if (self.form == "layers") != (self.layers is not None):
+            raise ValueError("layers must stand there if the form is layers, and only then")
+        return self
+
+
+def read(folder: Path) -> Best:
+    """Reads the `model.json` of a folder that `write` wrote.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    path = folder / "model.json"
+    try:
+        return Best.model_validate_json(read_bytes(path, MAX_BYTES))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; {REMAKE}") from None
+    except ValidationError as error:
+        raise DataError(f"{path}: {first_problem(error)}; {REMAKE}") from None
 
 
 def write(

@@ -86,32 +86,41 @@ def stored(description: Description, inputs: NDArray[Any]) -> NDArray[Any]:
     ValueError: inputs must be [N, 1, 2] uint8; got [1, 2] int64; one input alone is inputs[None]
     """
     shape, dtype = list(description["shape"]), np.dtype(description["dtype"])
-    wanted = f"[N, {', '.join(map(str, shape))}] {dtype}"
+
+    def refused(advice: str) -> ValueError:  # whose words take as long as all the rest
+        got = f"{list(array.shape)} {array.dtype}"
+        return ValueError(f"inputs must be {_form(shape, dtype)}; got {got}; {advice}")
+
     try:
         array = np.asarray(inputs)
     except ValueError:
-        raise ValueError(f"inputs must be {wanted}; got lists of different lengths") from None
-    got = f"inputs must be {wanted}; got {list(array.shape)} {array.dtype}"
+        got = "lists of different lengths"
+        raise ValueError(f"inputs must be {_form(shape, dtype)}; got {got}") from None
     if array.ndim == 0 or list(array.shape[1:]) != shape:
-        raise ValueError(f"{got}; {_shape_advice(list(array.shape), shape)}")
+        raise refused(_shape_advice(list(array.shape), shape))
     if dtype.kind in "iu":
         if array.dtype.kind not in "iu":
-            raise ValueError(f"{got}; {_whole_numbers_advice(description)}")
+            raise refused(_whole_numbers_advice(description))
         highest = (description["vocabulary"] or 0) - 1 if dtype == np.int64 else 255
         wrong, rule = (array < 0) | (array > highest), f"inputs must be 0 to {highest}"
     else:
         if array.dtype.kind not in "iuf":
-            raise ValueError(f"{got}; send numbers")
+            raise refused("send numbers")
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)
         has_fill = bool((description["scaling"] or {}).get("fill"))
         wrong = np.isinf(array) if has_fill else ~np.isfinite(array)
         rule = f"inputs must be finite{' float32, or missing (NaN)' if has_fill else ' float32'}"
-    for place in np.argwhere(wrong)[:1].tolist():
+    if wrong.any():
+        place = np.argwhere(wrong)[0].tolist()
         columns = description.get("columns")
         where = columns[place[1]] if columns else place[1:]
         raise ValueError(f"{rule}; got {array[tuple(place)]} at row {place[0]}, {where}")
     return np.require(array, dtype, ["C_CONTIGUOUS", "WRITEABLE"])  # as torch wants them
+
+
+def _form(shape: list[int], dtype: np.dtype[Any]) -> str:
+    return f"[N, {', '.join(map(str, shape))}] {dtype}"
 
 
 def _shape_advice(got: list[int], shape: list[int]) -> str:

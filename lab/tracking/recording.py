@@ -239,6 +239,7 @@ class _WriterProcess:
         """Writes messages down as they come."""
         try:
             message = self._inbox.get()
+            self._wake()
             self._is_claimed.wait()
             self._journal.parent.mkdir(parents=True, exist_ok=True)
             with self._journal.open("a", encoding="utf-8") as file:

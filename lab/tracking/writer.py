@@ -209,6 +209,11 @@ class Script:
                 yield from journal.added(text)
 
 
+def _import_store() -> None:
+    with contextlib.suppress(Exception):  # of which whoever needs it hears
+        importlib.import_module("lab.tracking.store")
+
+
 def report(**values: Any) -> None:
     """Reports something to the script."""
     with contextlib.suppress(OSError):
@@ -260,12 +265,12 @@ def main() -> None:
     outcome = NOT_RECORDED
     try:
         file, script = journal.place(name), Script()
-        with claimed(name, file.parent) as is_claimed:
-            if is_claimed:  # else by another script's process, which took this script for killed
-                report(claimed=True)
-                threading.Thread(target=script.listen, daemon=True).start()
-                importlib.import_module("lab.tracking.store")
-                if script.has_news():  # one that ends before it records leaves no store behind
+        threading.Thread(target=script.listen, daemon=True).start()
+        threading.Thread(target=_import_store, daemon=True).start()
+        if script.has_news():  # one that ends before it records leaves nothing behind
+            with claimed(name, file.parent) as is_claimed:
+                if is_claimed:  # else another script's process took this script for killed
+                    report(claimed=True)
                     write_others(_say, file, 0.0)
                     writer = Writer(file, _say, int(process), _server_url())
                     outcome = INCOMPLETE

@@ -5,12 +5,9 @@ cannot follow Python that looks at numbers (`if inputs.sum() > 0`). Such a netwo
 the name of its class, and loads only where the repository is.
 """
 
-import contextlib
 import io
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,7 @@ from torch.export import Dim, ExportedProgram
 
 from lab.base.errors import LabError, TaskError, shortened
 from lab.base.params import ModelParams
-from lab.base.script import is_debugging
+from lab.base.silence import quiet
 from lab.base.task_code import running_task_code
 from lab.data.description import Description
 from lab.data.examples import Scaling
@@ -72,8 +69,8 @@ def exported(
     classifier = _with_weights(model, data.description, description, tensors)
     examples, file = data.test.inputs[: max(TRIED)], f"task/networks/{model.network}.py"
     try:
-        with _quiet(), torch.no_grad(), running_task_code(file):
-            program = _program(classifier, examples)
+        with quiet(), torch.no_grad(), running_task_code(file):
+            program = _program(classifier, examples)  # what it warns of would show below
             _require_the_same(program, classifier, examples)
     except MemoryError:
         raise
@@ -157,22 +154,3 @@ def _bytes(program: ExportedProgram) -> bytes:
     file = io.BytesIO()
     torch.export.save(program, file)
     return file.getvalue()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps off the screen what torch says while it follows a network, pages of it.
-
-    What it warns of would show in the probabilities, and these are compared.
-    """
-    if is_debugging():
-        yield
-        return
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -28,6 +28,7 @@ def official(name: str, raw: Path, say: Callable[[str], None]) -> Dataset:
         class_names=idx.CLASS_NAMES[name],
         kind="grey image",
         scaling=Scaling(shift=[0.0], scale=[WHITE]),
+        framing="fit" if name == "FashionMNIST" else "ink",  # clothes were not drawn with a pen
         may_repeat=True,
     )
 

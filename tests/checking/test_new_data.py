@@ -16,6 +16,7 @@ from lab.base.params import CheckRules
 from lab.checking import new_data, structure
 from lab.checking.portions import Checked
 from lab.results.checks import CheckResults
+from lab.serving.records import Recorder
 
 NORTH, EAST = "north", "east"
 
@@ -52,6 +53,44 @@ def test_arrays_are_read_as_they_are_stored(tmp_path: Path):
     assert said(new) == []
     assert np.array_equal(new.portion.inputs, arrays["test_inputs"])
     assert np.array_equal(new.portion.labels, arrays["test_labels"])
+
+
+def recorded(folder: Path, inputs, labels=()) -> Path:
+    """What a service keeps of being asked, and told what some of the inputs were."""
+    keeper = Recorder(folder, 2**30)
+    names = [f"{row:04}" for row in range(len(inputs))]
+    probabilities = np.full((len(inputs), 2), 0.5, np.float32)
+    assert keeper.answered(names, "abc", [NORTH, EAST], probabilities, inputs)
+    for name, label in zip(names, labels, strict=False):
+        assert keeper.labelled(name, label)
+    keeper.close()
+    return folder
+
+
+def test_what_the_service_recorded_is_new_data(tmp_path: Path):
+    inputs, answers = images(1)["test_inputs"], images(1)["test_labels"]
+    class_names = prepared(images(), "grey image").description.class_names
+    labels = [class_names[label] for label in answers]
+
+    without = read(recorded(tmp_path / "some", inputs, labels[:-1]))
+    whole = read(recorded(tmp_path / "all", inputs, labels))
+
+    assert said(without) == said(whole) == []
+    assert without.portion.labels is None
+    assert np.array_equal(without.portion.inputs, inputs)
+    assert np.array_equal(whole.portion.inputs, inputs)
+    assert np.array_equal(whole.portion.labels, answers)
+
+
+def test_records_of_another_model_and_unknown_labels_are_named(tmp_path: Path):
+    inputs = images(1)["test_inputs"]
+    other = read(recorded(tmp_path / "other", inputs[:, 1:]))
+    named = read(recorded(tmp_path / "named", inputs, ["nobody"] * len(inputs)))
+
+    assert f"{len(inputs)} records are not" in said(other)[0]
+    assert "must hold at least one example" in said(other)[1]
+    assert named.portion.labels is None
+    assert f"{len(inputs)} are not, the first -1 at row 0" in said(named)[0]
 
 
 def test_labels_may_be_unknown(tmp_path: Path):

@@ -11,9 +11,10 @@ from support import ROOT, run_in
 from lab.base.errors import DataError, ParamsError
 from lab.base.params import DatasetParams
 from lab.data.checks import require_dataset, require_splits
-from lab.data.examples import Dataset, Examples, Scaling
+from lab.data.examples import Dataset, Examples, Scaling, Tokeniser
 from lab.data.scaling import fitted
 from lab.data.splits import split
+from lab.data.tokens import token_ids
 
 RANDOM = np.random.default_rng(0)
 
@@ -74,6 +75,14 @@ def labels_with(value: int) -> np.ndarray:
 
 
 GREY, ROWS, TEXT = grey(), rows(), text()
+MADE = Tokeniser(
+    form="wordpiece", pieces=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "cat", "##s"],
+    is_lower_case=True, unknown=1, start=2, end=3,
+)  # fmt: skip
+SENTENCES = ["Cats", "cats and dogs"] * 20
+WITH_TEXTS = dataclasses.replace(
+    train(TEXT, inputs=token_ids(SENTENCES, MADE.model_dump(), 8), texts=SENTENCES), vocabulary=6
+)
 
 # What is wrong, and what the line must say of it.
 WRONG = {
@@ -171,6 +180,24 @@ WRONG = {
         train(ROWS, ids=["same"] * 60),
         "ids must differ; got 'same' twice",
     ),
+    "another framing": (dataclasses.replace(GREY, framing="crop"), "one of fit, ink; got 'crop'"),
+    "a tokeniser by name": (
+        dataclasses.replace(WITH_TEXTS, tokeniser="bert"),
+        "tokeniser must be a lab.data.examples.Tokeniser or None; got str",
+    ),
+    "a tokeniser without texts": (
+        dataclasses.replace(TEXT, tokeniser=MADE),
+        "tokeniser must stand only where there are texts; got one without them",
+    ),
+    "a tokeniser of another vocabulary": (
+        dataclasses.replace(WITH_TEXTS, vocabulary=9, tokeniser=MADE),
+        "tokeniser must have 9 pieces, as vocabulary says; got 6",
+    ),
+    "a tokeniser that makes other ids": (
+        dataclasses.replace(WITH_TEXTS, tokeniser=MADE.model_copy(update={"unknown": 0})),
+        "train: tokeniser must make of every text the ids that stand in inputs; got others of "
+        "'cats and dogs'",
+    ),
     "a group too few": (train(ROWS, groups=["a"] * 59), "groups must be 60, one for each example"),
 }
 
@@ -185,10 +212,23 @@ def test_a_wrong_data_set_is_one_line(name: str) -> None:
     line = str(caught.value)
     assert line.startswith("data set mine")
     assert said in line
-    assert re.search("; (correct task/data|scale them in task/data, or .*)$", line)
+    assert re.search(
+        "; (correct (task/data|it, or leave .*)|scale them in task/data, or .*)$",
+        line,
+    )
 
 
-@pytest.mark.parametrize("dataset", [GREY, ROWS, TEXT, with_value(ROWS, np.nan, (7, 1))])
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        GREY,
+        ROWS,
+        TEXT,
+        with_value(ROWS, np.nan, (7, 1)),
+        dataclasses.replace(GREY, framing="ink"),
+        dataclasses.replace(WITH_TEXTS, tokeniser=MADE),
+    ],
+)
 def test_right_data_sets_pass(dataset: Dataset) -> None:
     require_dataset("mine", dataset)
 

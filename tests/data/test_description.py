@@ -50,7 +50,10 @@ def test_mapped_arrays_are_described_like_those_in_memory(
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"schema_version": 1}, "schema_version: input should be 2; got 1"),
+        ({"schema_version": 1}, "schema_version: input should be 3; got 1"),
+        ({"schema_version": 2}, "schema_version: input should be 3; got 2"),
+        ({"framing": "crop"}, "framing: input should be 'fit' or 'ink'; got 'crop'"),
+        ({"tokeniser": "bert"}, "tokeniser: input should be an object; got 'bert'"),
         ({"name": 3}, "name: input should be a valid string; got 3"),
         ({"more": 1}, "more: extra inputs are not permitted; got 1"),
         ({"test": {}}, "test.examples: field required; got {}"),

@@ -124,8 +124,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository = Repository(tmp_path_factory.mktemp("finished") / "repository")
     folder = repository.folder
     folder.mkdir()
-    for name in ("lab", "prepare.py", "check.py", "compare.py", "dvc.yaml", ".gitignore",
-                 ".dvcignore", "requirements.txt"):  # fmt: skip
+    for name in ("lab", "prepare.py", "check.py", "compare.py", "export.py", "dvc.yaml",
+                 ".gitignore", ".dvcignore", "requirements.txt"):  # fmt: skip
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, folder / name)

@@ -241,17 +241,28 @@ def as_in_schema_1(described: dict[str, object]) -> dict[str, object]:
     return {"schema_version": 1, **kept, **splits}
 
 
+def as_in_schema_2(described: dict[str, object]) -> dict[str, object]:
+    """The same description as it was before models were exported."""
+    kept = {key: value for key, value in described.items() if key not in ("framing", "tokeniser")}
+    return {**kept, "schema_version": 2}
+
+
 def commit_outputs() -> None:
     """Lets DVC take the files as they lie for what its stages made."""
     with Repo() as repo:
         for name in read_stages(Path()):
-            if name not in ("compare", "labels", "card"):
+            if name not in ("compare", "export", "labels", "card"):
                 repo.commit(name, force=True)
 
 
-def test_a_baseline_described_by_schema_1_is_compared_without_making_it_again(repository):
+@pytest.mark.parametrize(
+    ("as_it_was", "knows_names"), [(as_in_schema_1, False), (as_in_schema_2, True)]
+)
+def test_a_baseline_described_by_an_earlier_schema_is_compared_without_making_it_again(
+    repository, as_it_was, knows_names
+):
     today = DESCRIBED.read_text(encoding="utf-8")
-    DESCRIBED.write_text(json.dumps(as_in_schema_1(json.loads(today))), encoding="utf-8")
+    DESCRIBED.write_text(json.dumps(as_it_was(json.loads(today))), encoding="utf-8")
     commit_outputs()
     repository.commit("as it was")
     repository.run("git", "branch", "--quiet", "--force", "main")
@@ -261,7 +272,7 @@ def test_a_baseline_described_by_schema_1_is_compared_without_making_it_again(re
     found = collected()
 
     assert found.baseline.origin == "committed"
-    assert found.baseline_data.class_names is None
+    assert (found.baseline_data.class_names is not None) == knows_names
     assert found.baseline_data.kind == "grey image"
     assert found.baseline_data.test == found.candidate_data.test
     assert set(words(found).values()) == {"equivalent"}
@@ -284,6 +295,38 @@ def test_a_candidate_without_a_description_of_its_data_is_reported(repository, c
     assert set(words(found).values()) == {"stale"}
     assert found.examples == []
     assert "The candidate has no valid description of its data (`metrics/dataset.json`)." in text
+
+
+EXPORT = Path("metrics/export.json")
+
+
+def test_the_report_tells_what_of_the_export_is_not_the_model(repository):
+    assert collected().candidate_export is None
+    measured = {
+        "largest_difference": 0.01, "flips": 7, "predictions": 900, "score": 0.9,
+        "difference": None,
+    }  # fmt: skip
+    forms = {
+        "model": {"sha256": "0" * 64, "bytes": 4_000, "measured": measured, "reason": None},
+        "ensemble": {"sha256": None, "bytes": None, "measured": None, "reason": "too large"},
+    }
+    whole = {
+        "schema_version": 1, "model": "relu_8", "seed": 0, "margin": 0.001, "trained": 0.9,
+        "metric": {"name": "accuracy", "unit": "%", "higher_is_better": True},
+        "forms": forms, "reason": None,
+    }  # fmt: skip
+    EXPORT.write_text(json.dumps(whole), encoding="utf-8")
+    found = collected()
+
+    assert [(one.name, one.flips, one.reason) for one in found.candidate_export.forms] == [
+        ("model", 7, None),
+        ("ensemble", None, "too large"),
+    ]
+    assert (
+        "**Export** of `relu_8`: `ensemble` is not exported; `model` differs on 7 of 900."
+    ) in page.to_markdown(found, judge(found), [], Notes(), None)
+    EXPORT.write_text("[" * 100_000, encoding="utf-8")
+    assert collected().candidate_export is None
 
 
 def test_a_project_without_any_results_is_reported(repository):

@@ -17,7 +17,9 @@ from evidences import (
     data,
     evidence,
     example,
+    exported,
     flips,
+    form,
     grey,
     model,
     on_seeds,
@@ -110,6 +112,7 @@ def whole(kind: str = "grey image") -> dict[str, object]:
             {"relu_128": on_seeds(seeds=range(6)), "narrow": on_seeds(seeds=range(6))},
         ),
         anchor={"commit": "3" * 40, "name": "anchor", "missing": None},
+        candidate_export=exported(form(), form("model.int8", 100, 9, "regressed", "not equal")),
         past=[{"estimate": 0.001 * number, "error": 0.0004} for number in range(-6, 6)],
     )
     if kind == "text":
@@ -529,10 +532,10 @@ def test_inputs_of_examples_that_are_none_are_refused_in_one_line(given, problem
     assert len(message) < 600
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6, 8])
 def test_another_version_is_refused_and_what_to_do_is_said(version):
     assert refusal(json.dumps({**WHOLE, "schema_version": version}).encode()) == (
-        f"report.json: schema_version: input should be 6; got {version}; merge the default branch, "
+        f"report.json: schema_version: input should be 7; got {version}; merge the default branch, "
         "or write it with this revision's `python report.py collect`"
     )
 

@@ -14,8 +14,10 @@ from lab.training import checkpoints
 NETWORK = "task/networks/${item.network}.py"
 SCORES = ("lab/results/common_scores.py", "lab/results/scores.py")
 MAKE_NUMBERS = (
-    *("lab/checking", "lab/data", "lab/training", "lab/verdict", "task"),
+    *("lab/checking", "lab/data", "lab/exporting", "lab/training", "lab/verdict", "task"),
     *SCORES,
+    "lab/serving/network.py",
+    "lab/serving/reference.py",
 )
 PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))[
     "stages"
@@ -38,6 +40,12 @@ def script_of(stage: str) -> str:
     return PIPELINE[stage].get("do", PIPELINE[stage])["cmd"].split()[1]
 
 
+EXPORT = {
+    *("lab/exporting", "lab/training/scoring.py", "lab/verdict"),
+    *("lab/serving/network.py", "lab/serving/reference.py"),
+    *SCORES,
+    *("task/dataset.md", "task/metrics.py"),
+}
 JUDGE = "task/networks/${check.labels.model.network}.py"
 
 
@@ -50,6 +58,7 @@ JUDGE = "task/networks/${check.labels.model.network}.py"
         ("card", {"lab/checking", "task/dataset.md"}),
         ("train", {"lab/data", "lab/training", "task/common", NETWORK}),
         ("compare", {"lab/verdict", *SCORES, "task/metrics.py"}),
+        ("export", EXPORT),
     ],
 )
 def test_a_stage_depends_on_its_script_and_on_what_makes_its_numbers(stage, code):
@@ -129,10 +138,10 @@ def test_a_docstring_in_training_makes_every_training_stale(repository: Reposito
     assert repository.stale() == ["train@relu_8", "train@linear_4", "labels"]
 
 
-def test_another_score_makes_only_the_comparison_stale(repository: Repository):
+def test_another_score_makes_only_the_comparison_and_the_export_stale(repository: Repository):
     edit_docstring(repository.folder / "task/metrics.py")
 
-    assert repository.stale() == ["compare"]
+    assert repository.stale() == ["compare", "export"]
 
 
 def add_another_network(repository: Repository) -> Path:

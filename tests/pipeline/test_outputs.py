@@ -11,7 +11,10 @@ from sklearn.metrics import f1_score
 
 
 def test_every_promised_file_is_there(trained):
-    found = {str(path.relative_to(trained.folder)) for path in trained.folder.glob("m*/**/*.*")}
+    files = (
+        file for name in ("metrics", "models") for file in trained.folder.glob(f"{name}/**/*.*")
+    )
+    found = {str(file.relative_to(trained.folder)) for file in files}
 
     assert {
         "metrics/check.json",
@@ -23,6 +26,7 @@ def test_every_promised_file_is_there(trained):
         "metrics/metrics.json",
         "metrics/comparison.json",
         "metrics/confusion.csv",
+        "metrics/export.json",
         "metrics/confusion_matrix.png",
         "metrics/dataset.json",
         "metrics/scores.json",
@@ -41,6 +45,8 @@ def test_every_promised_file_is_there(trained):
         "models/best/weights.safetensors",
         "models/best/model.json",
         "models/best/example.npy",
+        "models/export/model.onnx",
+        "models/export/ensemble.onnx",
     } == {name for name in found if not name.startswith(("metrics/.", "mlruns"))}
 
 

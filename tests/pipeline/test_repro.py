@@ -20,7 +20,7 @@ def test_a_forced_run_writes_the_same_bytes(repository):
     repository.dvc("repro", "--force")
 
     assert repository.tracked() == before
-    assert len(before) == 16
+    assert len(before) == 17
 
 
 def test_editing_a_model_retrains_that_model_only(repository):
@@ -36,13 +36,13 @@ def test_editing_a_model_retrains_that_model_only(repository):
 @pytest.mark.slow
 def test_adding_and_removing_a_model_is_an_edit_of_params_alone(repository):
     repository.edit("compare:", THIRD)
-    assert repository.repro() == ["train@tanh_4", "compare"]
+    assert repository.repro() == ["train@tanh_4", "compare", "export"]
     assert "metrics/runs/tanh_4.json" in repository.dvc("metrics", "diff", "--md")
     assert "tanh_4" in (repository.folder / "metrics/metrics.csv").read_text(encoding="utf-8")
     assert len(repository.json("metrics/comparison.json")["differences"]) == 2
 
     (repository.folder / "params.yaml").write_text(SMALL, encoding="utf-8")
-    assert repository.repro() == ["compare"]
+    assert repository.repro() == ["compare", "export"]
     assert "tanh_4" not in (repository.folder / "metrics/metrics.csv").read_text(encoding="utf-8")
 
 

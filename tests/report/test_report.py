@@ -13,7 +13,9 @@ from evidences import (
     data_check,
     evidence,
     example,
+    exported,
     flips,
+    form,
     made,
     model,
     on_seeds,
@@ -288,6 +290,18 @@ CASES = {
         candidate_check=data_check(
             1_130, 2, leakage=["3 images of test stand in training too", "`a` | <b>@all</b>"]
         ),
+    ),
+    "exported_in_part": lambda: made(
+        shifted(0.0001, 0.0005),
+        candidate_export=exported(
+            form("model", 409_412, flips=3),
+            form("model.int8", 105_920, 5_912, "regressed", "not `equivalent` | <b>@all</b>"),
+            form("ensemble", None, None, None, "too large: 3,000,000,000 bytes"),
+        ),
+    ),
+    "not_exported": lambda: made(
+        shifted(0.0001, 0.0005),
+        candidate_export=exported(reason="ONNX has not all that the network does (`x` | <b>y)"),
     ),
     "rows": lambda: of_kind("row", ["<=50K", ">50K"], row(), row(("größe", -0.00012, -2e6))),
     "many_classes": lambda: of_kind(

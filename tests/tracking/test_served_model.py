@@ -12,6 +12,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from exports import metadata, trained
 from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 from servers import held_port
@@ -32,8 +33,11 @@ from trained import (
 )
 
 from lab.base.params import ModelParams
+from lab.data.examples import Scaling
 from lab.data.prepared import Prepared
+from lab.exporting import graphs
 from lab.results.predictions import read_predictions
+from lab.serving.network import Network
 from lab.tracking.store import Store, served_model
 
 pytestmark = [  # of MLflow's own making
@@ -125,6 +129,42 @@ def test_mlflows_model_refuses_ids_that_are_no_tokens(monkeypatch: pytest.Monkey
     np.testing.assert_array_equal(loaded.predict(data.test.inputs), as_trained(data.test.inputs))
     with pytest.raises(MlflowException, match="inputs must be 0 to 29; got 30 at row 1"):
         loaded.predict(data.test.inputs[:2] * 0 + [[0], [30]])
+
+
+def of_rows(_: pytest.MonkeyPatch) -> tuple[ModelParams, Prepared]:
+    rows = np.random.default_rng(0).normal(5, 3, (90, 3)).astype(np.float32)
+    rows[::4, 1] = np.nan
+    scaling = Scaling(shift=[5.0, 4.0, 6.0], scale=[3.0, 2.0, 1.0], fill=[5.0, 4.5, 6.0])
+    return DENSE, prepared(rows, "row", scaling=scaling, columns=["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    "task", [lambda _: (DENSE, GREY), lambda _: (CNN, GREY), of_rows, ids],
+    ids=["dense", "program", "rows", "tokens"],
+)  # fmt: skip
+def test_the_onnx_file_predicts_what_mlflows_model_predicts_and_takes_nothing_that_that_refuses(
+    task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = task(monkeypatch)
+    graph, _, _ = trained(model, data)
+    network = Network(graphs.written(graph, metadata(data)))
+    loaded = mlflow.pyfunc.load_model(recorded(Path("models/best")))
+    inputs = data.test.inputs
+
+    for given in (inputs, inputs[:1], inputs[::-1]):
+        np.testing.assert_array_equal(loaded.predict(given), network(given).argmax(axis=1))
+    wrong = [inputs[0], inputs[:, :1], inputs.reshape(-1), inputs[None], inputs.astype(complex)]
+    if inputs.dtype == np.int64:
+        wrong += [inputs * 0 - 1, inputs * 0 + 30]
+    elif inputs.dtype == np.uint8:
+        wrong += [inputs / 255, inputs / 1.0, inputs * 0 + np.int64(300), -inputs.astype(int)]
+    else:
+        wrong += [inputs * np.float32("inf")]
+    for given in wrong:
+        with pytest.raises(MlflowException):
+            loaded.predict(given)
+        with pytest.raises(ValueError, match=r"^inputs must be "):
+            network(given)
 
 
 def test_mlflows_model_of_a_class_loads_where_the_repository_is(

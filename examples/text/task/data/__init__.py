@@ -153,6 +153,7 @@ def _dataset(
         class_names=list(names.values()),
         kind="text",
         vocabulary=made.vocabulary,
+        tokeniser=made.described(train.texts),
         may_repeat=True,  # sentences that differ may have the same tokens
     )
 

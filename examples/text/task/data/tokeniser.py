@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.base.errors import DataError, ParamsError, TaskError
+from lab.data import examples
+from lab.data.tokens import token_ids
 
 PADDING = 0  # the id that fills a sentence up; networks take `ids != 0` for the attention mask
 UNKNOWN = "[UNK]"
@@ -27,12 +29,17 @@ class Tokeniser:
 
     Args:
         encode: ids of each sentence, cut to `length`.
-        vocabulary: how many ids there are.
+        ids: of the pieces.
         length: of a row.
+        is_lower_case: whether capitals are small letters to it.
     """
 
-    def __init__(self, encode: Encode, vocabulary: int, length: int) -> None:
-        self.vocabulary = vocabulary
+    def __init__(
+        self, encode: Encode, ids: dict[str, int], length: int, *, is_lower_case: bool
+    ) -> None:
+        self.vocabulary = len(ids)
+        self._pieces = sorted(ids, key=ids.__getitem__)
+        self._is_lower_case = is_lower_case
         self._encode = encode
         self._length = length
 
@@ -42,6 +49,23 @@ class Tokeniser:
         for row, tokens in zip(rows, self._encode(texts), strict=True):
             row[: len(tokens)] = tokens
         return rows
+
+    def described(self, texts: Sequence[str]) -> examples.Tokeniser | None:
+        """What an exported model says of it, which takes texts where this package is not.
+
+        None where it does more than WordPiece does, so that the ids of these texts are others.
+        """
+        if not set(SPECIAL) <= {*self._pieces}:
+            return None
+        unknown, start, end = (self._pieces.index(name) for name in SPECIAL[1:])
+        found = examples.Tokeniser(
+            form="wordpiece", pieces=self._pieces, is_lower_case=self._is_lower_case,
+            unknown=unknown, start=start, end=end,
+        )  # fmt: skip
+        is_alike = np.array_equal(
+            token_ids(texts, found.model_dump(), self._length), self.ids(texts)
+        )
+        return found if is_alike else None
 
 
 def trained(texts: Sequence[str], size: int, length: int) -> Tokeniser:
@@ -76,8 +100,9 @@ def trained(texts: Sequence[str], size: int, length: int) -> Tokeniser:
     tokeniser.enable_truncation(length)
     return Tokeniser(
         lambda given: [each.ids for each in tokeniser.encode_batch(list(given))],
-        tokeniser.get_vocab_size(),
+        tokeniser.get_vocab(),
         length,
+        is_lower_case=True,
     )
 
 
@@ -117,7 +142,8 @@ def loaded(checkpoint: str, length: int) -> Tokeniser:
         found: Any = tokeniser(list(texts), truncation=True, max_length=length)
         return list(found["input_ids"])
 
-    return Tokeniser(encode, len(tokeniser), length)
+    is_lower_case = getattr(tokeniser, "do_lower_case", True)  # if wrong, `described` notices
+    return Tokeniser(encode, tokeniser.get_vocab(), length, is_lower_case=is_lower_case)
 
 
 def local_folder(checkpoint: str) -> Path:

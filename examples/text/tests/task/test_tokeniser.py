@@ -53,6 +53,32 @@ def test_a_token_named_in_a_sentence_is_not_taken_for_it():
     assert np.count_nonzero(made.ids(["##s"])) > 3
 
 
+HOSTILE = [
+    "", " ", "\t\n", "[SEP] [CLS] ##s", "Ça va? NAÏVE café", "İstanbul ΣΑΣ straße", "中文cats日本",
+    "a\x00b\x85c\ufffdd\u200be", "cat-dog_cat's", "x" * 300, "the " * 40,
+    "\U0001f600 cats\U0001f600", "ﬁne ½ Ⅷ", "a\u0301\u0327", "e\u3000f\u2028g", "¿cats؟ «dogs»",
+    "$5+3=8^`~|",
+]  # fmt: skip
+
+
+def test_an_exported_model_is_told_how_to_make_the_same_ids():
+    made = tokeniser.trained([*TEXTS, *HOSTILE], size=300, length=24)
+    found = made.described([*TEXTS, *HOSTILE])
+
+    assert found is not None, [
+        text for text in [*TEXTS, *HOSTILE] if made.described([text]) is None
+    ]
+    assert len(found.pieces) == made.vocabulary
+    assert found.pieces[:4] == tokeniser.SPECIAL
+
+
+def test_of_a_checkpoints_tokeniser_too_unless_it_does_more(tmp_path):
+    made = tokeniser.loaded(str(saved(tmp_path)), length=8)
+
+    assert made.described(TEXTS) is not None
+    assert made.described([*TEXTS, "the [MASK]"]) is None
+
+
 def test_every_process_makes_the_same_vocabulary():
     """The trainer's own order comes from a hash table, another one in every process."""
     program = (

@@ -1,0 +1,207 @@
+"""Stage `export`: the chosen model as ONNX files, each held against what was trained."""
+
+from lab.base.script import begin, run_script
+
+if __name__ == "__main__":
+    begin()
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto
+from pydantic import ValidationError
+
+from lab.base import front_matter
+from lab.base.errors import DataError, shortened
+from lab.base.files import put_back, read_bytes, replacing_all, sha256, write_json
+from lab.base.records import first_problem
+from lab.data.description import Description
+from lab.data.prepared import Prepared, load_prepared
+from lab.exporting import graphs
+from lab.exporting.forms import Metadata, ScoresOf, Trained, Yardstick, forms
+from lab.results import best, probabilities, scores, storage, weights
+from lab.results.best import Best
+from lab.results.common_scores import log_loss
+from lab.results.comparison import Chosen, Comparison
+from lab.results.exported import EXPORTED, EXPORTS, Exported, Name
+from lab.results.schema import Score
+from lab.results.scores import Labels, Metric, Probabilities, Scored
+from lab.serving import reference
+from lab.serving.network import DESCRIBED, DESCRIPTION
+from lab.training.scoring import calibration_error
+
+BEST = Path("models/best")
+COMPARISON = Path("metrics/comparison.json")
+WORDS = Path("task/dataset.md")
+MAX_BYTES = 2**24
+
+
+def main() -> None:
+    """Makes the files, judges them, keeps what is the same model."""
+    put_back(EXPORTED)
+    data = load_prepared()
+    compared = comparison()
+    model = chosen(compared.chosen)
+    trained = stored(compared.chosen, data)
+    yardstick = Yardstick(compared.metric, compared.margin, scores_of(compared.metric, data))
+    graph, reason = graph_of(model, data.description)
+    says = metadata(trained, yardstick, data)
+    made = forms(graph, trained, yardstick, says) if graph else {}
+    if graph and made["model"][0].measured is None:
+        made, reason = {}, made["model"][0].reason
+    write({name: content for name, (_, content) in made.items() if content is not None})
+    own = yardstick.scores(trained.model, trained.seeds, trained.probabilities_SNC)
+    found = Exported(
+        schema_version=1,
+        model=trained.model,
+        seed=trained.seed,
+        metric=yardstick.metric,
+        margin=yardstick.margin,
+        trained=float(np.mean(own)),
+        forms={name: form for name, (form, _) in made.items()},
+        reason=reason,
+    )
+    write_json(EXPORTED, found.model_dump())
+    for line in found.lines():
+        print(line)
+
+
+def comparison() -> Comparison:
+    """Which model was chosen, and by what.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        return Comparison.model_validate_json(read_bytes(COMPARISON, MAX_BYTES))
+    except FileNotFoundError:
+        raise DataError(f"{COMPARISON}: no such file; run `dvc repro`") from None
+    except ValidationError as error:
+        raise DataError(f"{COMPARISON}: {first_problem(error)}; {best.REMAKE}") from None
+
+
+def chosen(wanted: Chosen) -> Best:
+    """How the network of `models/best` loads.
+
+    Raises:
+        DataError: it is missing, damaged, or of another model than the one that was chosen.
+    """
+    found = best.read(BEST)
+    if (found.model, found.seed) != (wanted.model, wanted.seed):
+        raise DataError(
+            f"{BEST}: must be of {wanted.model}, seed {wanted.seed}, as {COMPARISON} says; "
+            f"got {shortened(found.model, 60)}, seed {found.seed}; {best.REMAKE}"
+        )
+    return found
+
+
+def stored(wanted: Chosen, data: Prepared) -> Trained:
+    """What training stored of the chosen model, its seeds all together."""
+    name = wanted.model
+    seeds = storage.read(storage.tracked(name)[0]).seeds
+    path = probabilities.path_of(name, "test")
+    return Trained(
+        model=name,
+        seed=wanted.seed,
+        seeds=seeds,
+        weights=lambda seed: weights.read_seed(name, seed),
+        inputs=data.test.inputs,
+        probabilities_SNC=probabilities.read(path, seeds, len(data.test.labels)),
+    )
+
+
+def scores_of(judged: Score, data: Prepared) -> ScoresOf:
+    """The judged score, computed alike for what was trained and for what is exported.
+
+    Raises:
+        DataError: nothing declares a score of that name.
+    """
+    built_in = {"accuracy": accuracy, "loss": log_loss.function, "calibration_error": calibration}
+    known = [Metric(judged, built_in[judged.name])] if judged.name in built_in else []
+    known += [own for own in scores.own_metrics() if own.score == judged]
+    if not known:
+        raise DataError(
+            f"{COMPARISON}: metric: must be a score of {scores.OWN_FILE}; got {judged.name}; "
+            f"{best.REMAKE}"
+        )
+
+    def score(where: str, seeds: Sequence[int], found_SNC: Probabilities) -> Sequence[float]:
+        given = Scored(found_SNC, data.test.labels)
+        return scores.spreads(known[:1], f"{where}, test", seeds, given)[judged.name].per_seed
+
+    return score
+
+
+def accuracy(probabilities: Probabilities, predictions: Labels, labels: Labels) -> float:
+    """The share that is right."""
+    return float((predictions == labels).mean())
+
+
+def calibration(probabilities: Probabilities, predictions: Labels, labels: Labels) -> float:
+    """As training computes it."""
+    return calibration_error(probabilities.max(axis=1), predictions == labels)
+
+
+def graph_of(model: Best, data: Description) -> tuple[ModelProto | None, str | None]:
+    """The network of `models/best` as a graph; None and a reason where it cannot be one."""
+    if model.layers:
+        tensors = weights.read_seed(model.model, model.seed)
+        return graphs.of_layers(model.layers, data, tensors), None
+    if model.form == "class":
+        return None, "torch.export cannot follow the network, so it loads only from its class"
+    try:
+        return graphs.of_program(BEST / best.PROGRAM), None
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever torch raises at what ONNX has not
+        return None, f"ONNX has not all that the network does ({shortened(str(error), 160)})"
+
+
+def metadata(trained: Trained, yardstick: Yardstick, data: Prepared) -> Metadata:
+    """What the files say of themselves; no commit, because a commit comes after its files.
+
+    git finds it by the results: `metrics/runs/MODEL.json` of that SHA-256.
+    """
+    about = data.description
+    described = about.model_dump(include={*DESCRIBED})
+    seen = reference.ranges(data.train.inputs, about.kind, about.columns)
+    tree, _, _ = front_matter.read(WORDS, "say there what the data are, and their licence")
+    licence = tree.get("license")
+    common = {
+        DESCRIPTION: json.dumps(described),
+        "model": trained.model,
+        "dataset": about.name,
+        "train_sha256": about.train.sha256,
+        "test_sha256": about.test.sha256,
+        "results_sha256": sha256(storage.tracked(trained.model)[0].read_bytes()),
+    }
+    if seen:
+        common[reference.REFERENCE] = json.dumps(seen)
+    if isinstance(licence, str):
+        common["licence"] = licence
+
+    def of(form: Name, seeds: Sequence[int], score: float) -> dict[str, str]:
+        metrics = json.dumps({yardstick.metric.name: score})
+        return {**common, "form": form, "seed": ", ".join(map(str, seeds)), "metrics": metrics}
+
+    return of
+
+
+def write(contents: Mapping[Name, bytes]) -> None:
+    """Writes the files of models/export, all or none; what else is there, of an earlier run, goes.
+
+    The folder is there without any, too, because DVC expects it.
+    """
+    EXPORTS.mkdir(parents=True, exist_ok=True)
+    paths = {EXPORTS / f"{name}.onnx": content for name, content in contents.items()}
+    with replacing_all(list(paths)) as temporaries:
+        for temporary, content in zip(temporaries, paths.values(), strict=True):
+            temporary.write_bytes(content)
+    for path in {*EXPORTS.glob("*.onnx")} - paths.keys():
+        path.unlink()
+
+
+if __name__ == "__main__":
+    run_script(main)

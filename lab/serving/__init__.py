@@ -1,0 +1,1 @@
+"""The exported model in use: no torch, DVC or MLflow."""
