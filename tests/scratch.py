@@ -245,8 +245,8 @@ class Bench:
         if self.is_data_alone:
             build.must("python", "prepare.py")
         else:
-            build.must("dvc", "repro", "prepare")
-            linked_copy(build.folder / ".dvc", self.folder / f"{name}.prepared")
+            build.must("dvc", "repro", "check")
+            linked_copy(build.folder / ".dvc", self.folder / f"{name}.checked")
             build.must("dvc", "repro")
             build.must("git", "add", "-A")
             build.must("git", "commit", "-qm", name)
@@ -260,7 +260,7 @@ class Bench:
         linked_copy(self.new, project.folder, leave=(*RESULTS, ".dvc"))
         new = self.before(command)
         # Its cache must not hold the results already.
-        cache = self.folder / "new.prepared" if new else self.old / ".dvc"
+        cache = self.folder / "new.checked" if new else self.old / ".dvc"
         linked_copy(cache, project.folder / ".dvc")
         for top in RESULTS:
             linked_copy(self.old / top, project.folder / top)
