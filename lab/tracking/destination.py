@@ -55,6 +55,7 @@ def quiet_mlflow() -> dict[str, str]:
         # What is written is there when it is said to be; a run's metrics are those of its script.
         "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
         "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_ENABLE_WORKSPACES": "false",  # a server's; it would split the local store
     }
 

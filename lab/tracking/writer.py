@@ -114,7 +114,7 @@ class Writer:
         root = self._claim(run)
         self.store.begin(key, run, start_ms, root)
         ids = self.store.ids(key)
-        if run["children"]:
+        if run["children"] and self._script:  # whose end is still to come
             threading.Thread(target=_warm_up, daemon=True).start()
         if root:
             forget(ids)
