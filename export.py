@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto
-from pydantic import ValidationError
 
 from lab.base import front_matter
 from lab.base.errors import DataError, shortened
-from lab.base.files import put_back, read_bytes, replacing_all, sha256, write_json
-from lab.base.records import first_problem
+from lab.base.files import put_back, replacing_all, sha256, write_json
+from lab.base.records import read_record
 from lab.data.description import Description
 from lab.data.prepared import Prepared, load_prepared
 from lab.exporting import graphs
@@ -42,7 +41,7 @@ def main() -> None:
     """Makes the files, judges them, keeps what is the same model."""
     put_back(EXPORTED)
     data = load_prepared()
-    compared = comparison()
+    compared = read_record(COMPARISON, Comparison, MAX_BYTES, best.REMAKE)
     model = chosen(compared.chosen)
     trained = stored(compared.chosen, data)
     yardstick = Yardstick(compared.metric, compared.margin, scores_of(compared.metric, data))
@@ -66,20 +65,6 @@ def main() -> None:
     write_json(EXPORTED, found.model_dump())
     for line in found.lines():
         print(line)
-
-
-def comparison() -> Comparison:
-    """Which model was chosen, and by what.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
-    try:
-        return Comparison.model_validate_json(read_bytes(COMPARISON, MAX_BYTES))
-    except FileNotFoundError:
-        raise DataError(f"{COMPARISON}: no such file; run `dvc repro`") from None
-    except ValidationError as error:
-        raise DataError(f"{COMPARISON}: {first_problem(error)}; {best.REMAKE}") from None
 
 
 def chosen(wanted: Chosen) -> Best:

@@ -16,10 +16,10 @@ from lab.base.errors import ParamsError, shortened
 from lab.base.serve_params import OFF, ServeParams
 from lab.serving.app import Application
 from lab.serving.connections import Server
+from lab.serving.network import MODEL
 from lab.serving.records import Recorder
 from lab.serving.service import Service
 
-MODEL = Path("models/export/model.onnx")  # what stage `export` writes
 PARAMS = Path("params.yaml")
 TOKEN = "SERVE_TOKEN"  # noqa: S105 — the name of a variable
 

@@ -10,11 +10,10 @@ from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from lab.base import files
-from lab.base.errors import DataError
-from lab.base.records import Record, first_problem
+from lab.base.records import Record, read_record
 from lab.data.examples import (
     FEWEST_CLASSES,
     MOST_CLASSES,
@@ -124,9 +123,4 @@ def read_description(path: Path) -> Description:
     Raises:
         DataError: The file is missing or not a description.
     """
-    try:
-        return Description.model_validate_json(files.read_bytes(path, MAX_DESCRIPTION_BYTES))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; {REPREPARE}") from None
-    except ValidationError as error:
-        raise DataError(f"{path}: {first_problem(error)}; {REPREPARE}") from None
+    return read_record(path, Description, MAX_DESCRIPTION_BYTES, REPREPARE)

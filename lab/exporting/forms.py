@@ -16,7 +16,8 @@ from lab.base.errors import LabError, shortened
 from lab.base.files import sha256
 from lab.exporting import graphs
 from lab.results.comparison import ModelDifference
-from lab.results.exported import TOLERANCE, Form, Measured, Name
+from lab.results.exported import Form, Measured, Name
+from lab.results.probabilities import TOLERANCE
 from lab.results.schema import Score
 from lab.results.weights import Weights
 from lab.serving.network import Network

@@ -10,20 +10,19 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lab.base.errors import DataError
-from lab.base.files import read_bytes, write_bytes, write_json
+from lab.base.files import write_bytes, write_json
 from lab.base.params import ModelParams
-from lab.base.records import Record, first_problem
+from lab.base.records import Record, read_record
 from lab.data.prepared import Prepared
 from lab.results import served_model, weights
 from lab.results.predictions import read_predictions
+from lab.results.probabilities import TOLERANCE
 from lab.results.storage import TRAINED
 from lab.results.weights import Weights
 
 TRIED = 64  # test examples that must come out as training had them
-TOLERANCE = 1e-4  # of a probability: float32 sums in another order differ by 1e-6 or so
 PROGRAM = "network.pt2"
 MAX_BYTES = 2**24  # of model.json
 REMAKE = "run `dvc repro --force compare`"
@@ -72,13 +71,7 @@ def read(folder: Path) -> Best:
     Raises:
         DataError: it is missing or damaged.
     """
-    path = folder / "model.json"
-    try:
-        return Best.model_validate_json(read_bytes(path, MAX_BYTES))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; {REMAKE}") from None
-    except ValidationError as error:
-        raise DataError(f"{path}: {first_problem(error)}; {REMAKE}") from None
+    return read_record(folder / "model.json", Best, MAX_BYTES, REMAKE)
 
 
 def write(

@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from lab.base.errors import DataError
-from lab.base.files import read_bytes
 from lab.base.params import CheckRules, Level
-from lab.base.records import Record, first_problem
+from lab.base.records import Record, read_record
 
 CHECK = Path("metrics/check.json")
 LABELS = Path("metrics/labels.json")
@@ -152,9 +150,4 @@ def read(path: Path, kind: type[Results]) -> Results:
     Raises:
         DataError: the file is missing or breaks the schema.
     """
-    try:
-        return kind.model_validate_json(read_bytes(path, MAX_CHECK_BYTES))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run `dvc repro`") from None
-    except ValidationError as error:
-        raise DataError(f"{path}: {first_problem(error)}; run `dvc repro`") from None
+    return read_record(path, kind, MAX_CHECK_BYTES, "run `dvc repro`")

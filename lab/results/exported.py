@@ -7,6 +7,7 @@ from pydantic import Field
 
 from lab.base.records import Record
 from lab.results.comparison import ModelDifference
+from lab.results.probabilities import TOLERANCE
 from lab.results.schema import Score
 from lab.verdict.verdicts import Verdict
 
@@ -14,7 +15,6 @@ EXPORTED = Path("metrics/export.json")
 EXPORTS = Path("models/export")
 Count = Annotated[int, Field(ge=0)]
 Name = Literal["model", "model.int8", "ensemble"]
-TOLERANCE = 1e-4  # of a probability: float32 sums in another order differ by 1e-6 or so
 
 
 class Measured(Record):

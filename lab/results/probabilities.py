@@ -12,6 +12,8 @@ from lab.results.storage import TRAINED, remake
 
 Probabilities = npt.NDArray[np.float32]
 
+TOLERANCE = 1e-4  # of a probability: float32 sums in another order differ by 1e-6 or so
+
 
 def path_of(model: str, split: str) -> Path:
     """Where a model's probabilities of a split lie."""

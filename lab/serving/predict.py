@@ -21,9 +21,8 @@ from lab.serving import bodies
 from lab.serving.network import MODEL, Network
 
 MOST_BYTES = 2**30  # of a file, which is read as a whole
-TYPES = {".csv": "text/csv", ".txt": "text/plain", ".json": "application/json"}
-PICTURES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
-TYPES |= {suffix: f"image/{name}" for suffix, name in {**PICTURES, ".bmp": "bmp"}.items()}
+TYPES = {".csv": bodies.CSV, ".txt": bodies.TEXT, ".json": bodies.JSON, ".jpg": "image/jpeg"}
+TYPES |= {f".{kind.rpartition('/')[2]}": kind for kind in bodies.PICTURES}
 
 
 def main() -> None:

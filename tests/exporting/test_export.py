@@ -21,7 +21,8 @@ from support import PATIENCE_SECONDS, ROOT, is_one_line, started, tree
 import export as script
 from lab.base.errors import LabError
 from lab.base.files import sha256
-from lab.results.exported import TOLERANCE, Exported
+from lab.results.exported import Exported
+from lab.results.probabilities import TOLERANCE
 from lab.serving.network import Network
 
 NAMES = ["ensemble", "model", "model.int8"]

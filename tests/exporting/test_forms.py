@@ -14,7 +14,7 @@ from lab.exporting import forms as module
 from lab.exporting import graphs
 from lab.exporting.forms import Trained, forms
 from lab.results.common_scores import log_loss
-from lab.results.exported import TOLERANCE
+from lab.results.probabilities import TOLERANCE
 from lab.serving.network import Network
 
 DATA = prepared(images(90, 9, 8), "grey image", scaling=BYTES)

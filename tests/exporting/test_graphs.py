@@ -17,7 +17,7 @@ from lab.base.params import ModelParams
 from lab.data.examples import Scaling
 from lab.exporting import graphs
 from lab.results.best import Layers
-from lab.results.exported import TOLERANCE
+from lab.results.probabilities import TOLERANCE
 from lab.results.served_model import load, scaled, sequential
 from lab.serving.network import Network
 
