@@ -4,6 +4,7 @@ A script calls `begin` before it imports anything that takes seconds, and `run_s
 Importing a module of `lab` touches neither signals nor hooks; what does is called.
 """
 
+import atexit
 import contextlib
 import errno
 import importlib.util
@@ -82,11 +83,14 @@ def run_script(main: Callable[[], None]) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main()
+        atexit._run_exitfuncs()  # what libraries want done at the end
         sys.stdout.flush()
     except BaseException as error:
         if not (ending := _ending(error)):
             raise
         _leave(*ending)
+    # Python would take half a second to put torch away, and who is killed in it counts as failed.
+    _leave("", 0)
 
 
 def _ending(error: BaseException) -> tuple[str, int] | None:

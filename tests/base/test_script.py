@@ -85,7 +85,8 @@ def test_a_stage_ends_when_its_dvc_is_killed(handler, line):
 
 
 def run(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    imports = "import errno, signal\nfrom lab.base.errors import *\nfrom lab.base.script import *"
+    imports = "import atexit, errno, signal, sys\n"
+    imports += "from lab.base.errors import *\nfrom lab.base.script import *"
     return python(f"{imports}\ndef main():\n    {body}\nrun_script(main)", **environment)
 
 
@@ -132,6 +133,13 @@ def test_an_interrupt_that_a_library_loses_is_none_the_less_one(lost, tmp_path):
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "-c: interrupted; nothing half-written was left behind\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_after_its_work_a_script_does_what_libraries_want_done_and_ends_at_once():
+    held = "type('Held', (), {'__del__': lambda self: print('put away')})()"
+    done = run(f"sys.modules['held'] = {held}; atexit.register(print, 'a library'); print('work')")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "work\na library\n", "")
 
 
 def test_a_bug_keeps_its_traceback():
