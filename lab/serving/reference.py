@@ -45,9 +45,10 @@ def unlike(
             continue
         low, high = reference[name]
         slack = 1e-6 * (high - low)  # of float32 sums in another order
-        for row in np.flatnonzero((values < low - slack) | (values > high + slack)).tolist():
-            if said[row] is None:
-                what = f"{values[row]:.4g}, in training {low:.4g} to {high:.4g}"
+        lowest, highest = low - slack, high + slack
+        for row, value in enumerate(values.tolist()):
+            if (value < lowest or value > highest) and said[row] is None:
+                what = f"{value:.4g}, in training {low:.4g} to {high:.4g}"
                 said[row] = f"{shortened(name, 60)} is {what}"
     return said
 
