@@ -23,7 +23,7 @@ THIS_MAKE := $(MAKE)
 .DEFAULT_GOAL := help
 .PHONY: actionlint anchor audit help repro report power tune serve example test test-slow test-all ui sync test-servers test-faults \
   test-inputs test-pull-requests coverage cluster text test-cluster bench bench-serve smoke check format requirements upgrade clean setup \
-  dagshub restore pull push pull-request failed lost machine trim merge verify
+  docs site dagshub restore pull push pull-request failed lost machine trim merge verify
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,8 @@ repro: $(READY)  ## set up, then run the pipeline: data, training, comparison
 	@python -m lab.base.conflicts
 	@python -m lab.base.locks
 	@python -m lab.results.leftovers
+	@test -e task/model.md || { : > task/model.md && \
+	  echo "task/model.md: made, empty: say there what your model is for (docs/cards.md)"; }
 	@dvc repro
 	@python sync.py --if-configured || echo "the next run sends what is left"
 
@@ -53,6 +55,17 @@ tune: $(READY)  ## search better params (MODEL=; SECONDS= or TRAININGS=; APPLY=1
 given = $(if $(filter command,$(origin $(1))),$(strip $($(1))))
 serve: $(READY)  ## answer with the exported model, on http://127.0.0.1:8000 (MODEL=, an ONNX file; PORT=)
 	@python serve.py $(if $(call given,MODEL),--model "$(MODEL)") $(if $(call given,PORT),--port "$(PORT)")
+
+# What builds the documents is installed apart, as it has pins of its own.
+DOCS := .venv/docs/$(notdir $(BIN))/python
+site: $(READY)  ## build the documents as a site, in site/; fail at a dead link
+	@$(READY_DOCS) && $(DOCS) -m lab.site.build
+
+docs: $(READY)  ## show the documents as a site, on http://127.0.0.1:8001 (PORT=)
+	@$(READY_DOCS) && $(DOCS) -m lab.site.build --serve "$(or $(call given,PORT),8001)"
+
+READY_DOCS = { test -x $(DOCS) || uv venv -q .venv/docs; } && \
+  uv pip sync -q --python $(DOCS) --require-hashes docs/requirements.txt
 
 example:  ## put another task in the place of this one (NAME=, a folder of examples/)
 	@$(PYTHON) -m lab.base.example_task "$(NAME)"
@@ -162,7 +175,7 @@ bench-serve: $(READY)  ## measure the service beside what others serve with (hal
 
 # One word for both: with DATA it is data that are checked, without it the code. Only of the command
 # line, for many have a variable of that name.
-check: $(READY)  ## lint, types, workflows; or new data against those trained on (DATA=folder)
+check: $(READY)  ## lint, types, workflows, documents; or new data against those trained on (DATA=folder)
 ifeq ($(origin DATA)$(if $(strip $(DATA)),,: empty),command line)
 	@python check.py --data "$(DATA)"
 else
@@ -179,7 +192,7 @@ else
 	@check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	@$(if $(filter Windows_NT,$(OS)),echo "hadolint was left out: it is not built for Windows",\
 	  hadolint Containerfile)
-	@$(MAKE) --no-print-directory actionlint audit
+	@$(MAKE) --no-print-directory actionlint site audit
 endif
 
 # The pins as a script's dependencies, which is what `uv audit` reads; OSV collects what is known of
@@ -221,6 +234,7 @@ requirements: $(READY)  ## compile requirements.in into pins and hashes; no othe
 	  -o benchmarks/requirements.txt
 	$(COMPILE) -c requirements.txt requirements-serve.in -o requirements-serve.txt
 	$(COMPILE) benchmarks/serving-requirements.in -o benchmarks/serving-requirements.txt
+	$(COMPILE) docs/requirements.in -o docs/requirements.txt
 
 upgrade: UPGRADE := --upgrade
 upgrade: requirements  ## the same, and every pin moves to the newest version that fits

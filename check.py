@@ -25,6 +25,7 @@ from lab.report.document import Page
 from lab.report.hypertext import hypertext
 from lab.report.markdown import markdown
 from lab.results.checks import CHECK, LABELS, CheckResults, LabelResults
+from lab.results.checks import read as results
 from lab.tracking import recording as tracking
 from lab.training.stacks import cores
 
@@ -115,8 +116,14 @@ def judged_labels(tree: Params, asked: LabelParams, data: Prepared) -> LabelResu
 
 def write_card() -> None:
     """Stage `card`: the dataset card, from what the task says of its data and what was found."""
-    put_back(CARD)
-    write_text(CARD, card.card(Path()))
+    from lab.checking import portrait  # matplotlib
+
+    put_back(CARD, card.CLASSES)
+    data, found = load_prepared(), results(LABELS, LabelResults)
+    texts = texts_of(data).get("train")
+    shown = card.texts_by_class(texts, data.train.labels, data.description) if texts else []
+    write_bytes(card.CLASSES, portrait.portrait(data, found))
+    write_text(CARD, card.card(Path(), portrait.caption(data, found), shown))
 
 
 def check_new(folder: Path) -> None:

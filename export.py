@@ -1,10 +1,11 @@
-"""Stage `export`: the chosen model as ONNX files, each held against what was trained."""
+"""The chosen model as ONNX files, each held against what was trained; or its card: `card`."""
 
 from lab.base.script import begin, run_script
 
 if __name__ == "__main__":
     begin()
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,21 +15,24 @@ from onnx import ModelProto
 
 from lab.base import front_matter
 from lab.base.errors import DataError, shortened
-from lab.base.files import put_back, replacing_all, sha256, write_json
+from lab.base.files import put_back, replacing_all, sha256, write_json, write_text
 from lab.base.records import read_record
+from lab.cards import model as card
+from lab.cards import robustness
 from lab.data.description import Description
 from lab.data.prepared import Prepared, load_prepared
 from lab.exporting import graphs
 from lab.exporting.forms import Metadata, ScoresOf, Trained, Yardstick, forms
-from lab.results import best, probabilities, scores, storage, weights
+from lab.results import best, predictions, probabilities, scores, storage, weights
 from lab.results.best import Best
 from lab.results.common_scores import log_loss
 from lab.results.comparison import Chosen, Comparison
 from lab.results.exported import EXPORTED, EXPORTS, Exported, Name
+from lab.results.robustness import ROBUSTNESS, Robustness
 from lab.results.schema import Score
 from lab.results.scores import Labels, Metric, Probabilities, Scored
 from lab.serving import reference
-from lab.serving.network import DESCRIBED, DESCRIPTION
+from lab.serving.network import DESCRIBED, DESCRIPTION, Network
 from lab.training.scoring import calibration_error
 
 BEST = Path("models/best")
@@ -38,6 +42,53 @@ MAX_BYTES = 2**24
 
 
 def main() -> None:
+    """One of the stages `export` and `model_card`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("step", nargs="?", choices=("card",), help="another stage")
+    if parser.parse_args().step:
+        write_card()
+    else:
+        export()
+
+
+def write_card() -> None:
+    """Stage `model_card`: what the accuracy is worth, and the card that says it."""
+    put_back(ROBUSTNESS, card.CARD)
+    write_json(ROBUSTNESS, robust().model_dump())
+    write_text(card.CARD, card.card(Path()))
+
+
+def robust() -> Robustness:
+    """What becomes of the chosen model's accuracy on other seeds, examples and inputs."""
+    data = load_prepared()
+    exported = read_record(EXPORTED, Exported, MAX_BYTES, best.REMAKE)
+    path, classes = storage.TRAINED / exported.model, len(data.description.class_names)
+    found = predictions.read_predictions(path / "predictions.npz", classes)
+    labels, inputs = np.asarray(data.test.labels).astype(np.intp), data.test.inputs
+    if found.predictions.shape[1] != len(labels):
+        raise DataError(
+            f"{path}: must be of {len(labels):,} test examples; "
+            f"got {found.predictions.shape[1]:,}; {best.REMAKE}"
+        )
+    asked = None
+    if not exported.reason:
+        network = Network(EXPORTS / "model.onnx")
+        asked = robustness.asked(network, network.sha256, inputs, labels, data.description)
+    right, groups = found.predictions == labels, data.test_groups
+    return Robustness(
+        schema_version=1,
+        model=exported.model,
+        seed=exported.seed,
+        accuracy=robustness.right(right, groups),
+        classes=robustness.classes(found, labels, classes, groups),
+        slices=robustness.slices(right, inputs, data.description, groups),
+        bins=robustness.bins(found, labels),
+        exported=asked,
+        reason=exported.reason,
+    )
+
+
+def export() -> None:
     """Makes the files, judges them, keeps what is the same model."""
     put_back(EXPORTED)
     data = load_prepared()

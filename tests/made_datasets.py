@@ -60,7 +60,7 @@ MAKERS: dict[str, Any] = {"grey image": images, "row": rows, "text": texts}
 
 def prepared(arrays: Arrays, kind: Kind = "grey image", **more: Any) -> Prepared:
     """The arrays as stage `prepare` leaves them."""
-    classes = CLASSES if kind == "grey image" else 2
+    classes = CLASSES if kind.endswith("image") else 2
     inputs = arrays["train_inputs"]
     parts = {
         name: SplitDescription(

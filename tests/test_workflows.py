@@ -38,8 +38,9 @@ STEPS = [
 
 
 def test_the_workflows_and_their_triggers():
-    assert set(WORKFLOWS) == {"check", "cml", "image", "report", "verify"}
+    assert set(WORKFLOWS) == {"check", "cml", "image", "pages", "report", "verify"}
     assert set(triggers("image")) == {"workflow_dispatch"}
+    assert set(triggers("pages")) == {"push", "workflow_dispatch"}
     assert set(triggers("verify")) == {"schedule", "workflow_dispatch"}
     for name in ("check", "cml"):
         assert set(triggers(name)) == {"push", "pull_request", "merge_group", "workflow_dispatch"}
@@ -68,6 +69,7 @@ def test_only_these_jobs_can_write():
     assert {key: rights for key, rights in written.items() if rights} == {
         ("cml", "offer"): ["actions", "contents", "pull-requests"],
         ("image", "image"): ["attestations", "id-token", "packages"],
+        ("pages", "publish"): ["id-token", "pages"],
         ("report", "begin"): ["checks", "contents", "pull-requests"],
         ("report", "lost"): ["checks"],
         ("report", "page"): ["contents"],
@@ -397,6 +399,27 @@ def test_the_checks_run_where_a_rule_may_wait_for_them(name):
         assert found["lint"].name != jobs(check, pull_request())["lint"].name
 
 
+@pytest.mark.parametrize("variables", [{}, {"PAGES": "yes"}])
+@pytest.mark.parametrize("name", EVENTS)
+def test_the_documents_are_published_from_the_default_branch_where_that_is_wished(name, variables):
+    pages, one = loaded("pages"), EVENTS[name]
+    what = Happened(one.name, one.event, one.github, variables)
+    found = jobs(pages, what) if starts(pages, what) else {}
+    ran = {key for key, job in found.items() if job.result != "skipped"}
+
+    is_wished = bool(variables) and name == "push to the default branch"
+    assert ran == ({"build", "publish"} if is_wished else set())
+
+
+def test_a_push_of_another_branch_ends_no_publishing():
+    newer = again(EVENTS["push to the default branch"], run_id="6")
+    others = (EVENTS["push to another branch"], EVENTS["push to a branch called main"])
+    found = [group(loaded("pages"), one) for one in (newer, *others)]
+
+    assert found[0] == group(loaded("pages"), EVENTS["push to the default branch"])
+    assert found[0] not in found[1:]
+
+
 def test_the_cache_is_saved_on_the_default_branch_alone():
     """Its job is the only one of a push; GitHub gives other branches no cache of their own."""
     for name, _, step in STEPS:
@@ -619,7 +642,12 @@ def test_from_a_forks_commit_to_the_comment(upstream, tmp_path):
     }
     printed = runner.job("cml", "train", **files(tmp_path / "untrusted", event))
 
-    assert re.findall(r"Running stage '(.+)':", printed) == ["train@relu_8", "compare", "export"]
+    assert re.findall(r"Running stage '(.+)':", printed) == [
+        "train@relu_8",
+        "compare",
+        "export",
+        "model_card",
+    ]
     summary = (tmp_path / "untrusted" / "STEP_SUMMARY").read_text(encoding="utf-8")
     assert "✕ **Stale in git**" in summary  # the fork did not commit its results
     assert "regressed: `relu_8`" in summary

@@ -3,7 +3,12 @@
 Source of the form: https://huggingface.co/docs/hub/datasets-cards.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lab.base import front_matter
 from lab.base.errors import DataError
@@ -21,18 +26,26 @@ from lab.report.document import (
     Untrusted,
     prose,
 )
-from lab.report.markdown import markdown
+from lab.report.markdown import blocks, markdown
 from lab.results.checks import CHECK, LABELS, CheckResults, LabelResults, read
 
 WORDS = Path("task/dataset.md")
 MISSING = "say there what the data are, their licence and source"
 NEEDED = ("license", "pretty_name")
 COUNTED = "size_categories"
+CLASSES = Path("metrics/classes.png")  # beside the card
+MOST_CLASSES = 20  # of texts
+LENGTHS = (0.1, 0.5, 0.9)  # of the way from the shortest text to the longest
 BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B")  # of the categories, from 10**3 on
 
 
-def card(root: Path) -> str:
+def card(root: Path, shown: str = "", texts: Sequence[Block] = ()) -> str:
     """The whole card.
+
+    Args:
+        root: of the project.
+        shown: what the picture beside the card shows; empty: there is none.
+        texts: what shows texts.
 
     Raises:
         DataError: the task's words or a result is missing or damaged.
@@ -41,11 +54,29 @@ def card(root: Path) -> str:
     described = read_description(root / DESCRIPTION)
     found, labels = read(root / CHECK, CheckResults), read(root / LABELS, LabelResults)
     total = sum(getattr(described, split).examples for split in SPLITS)
-    page = Page(f"written by stage card; edit {WORDS}", "Dataset card", [
-        *_splits(described), *_checks(found), *_labels(labels, described),
-    ])  # fmt: skip
+    page = Page(f"written by stage card; edit {WORDS}", "Dataset card", _splits(described))
     parts = [front.rstrip("\n"), f"{COUNTED}:\n- {size_category(total)}"]
-    return "---\n" + "\n".join(parts) + f"\n---\n\n{words.strip()}\n\n{markdown(page, None)}"
+    rest = [*texts, *_checks(found), *_labels(labels, described)]
+    picture = f"![The data by class]({CLASSES.name})\n\n{shown}.\n\n" if shown else ""
+    return (
+        "---\n" + "\n".join(parts) + f"\n---\n\n{words.strip()}\n\n{markdown(page, None)}\n"
+        f"{picture}{blocks(rest, None)}\n"
+    )
+
+
+def texts_by_class(
+    texts: Sequence[str], labels: NDArray[Any], described: Description
+) -> list[Block]:
+    """A few texts of training of each class: a short one, one of usual length, a long one."""
+    rows: list[list[Line]] = []
+    for number, name in enumerate(described.class_names[:MOST_CLASSES]):
+        of_class = np.flatnonzero(labels == number)
+        order = sorted(of_class.tolist(), key=lambda row: len(texts[row]))
+        for part in LENGTHS if order else ():
+            text = texts[order[round(part * (len(order) - 1))]]
+            rows.append([[Untrusted(name)], [f"{len(text):,}"], [Untrusted(text)]])
+    header = ("Class", "Letters", "Text")
+    return [Table(header, rows, header[1:2])]
 
 
 def _words(path: Path) -> tuple[str, str]:

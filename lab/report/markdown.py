@@ -23,10 +23,12 @@ def markdown(page: Page, pictures: str | None) -> str:
         pictures: what stands before a picture's file name (`""` beside the file, or an address);
             None leaves the pictures out.
     """
-    parts = [f"<!-- {page.marker} -->"]
-    for block in page.blocks:
-        parts += _block(block, pictures)
-    return "\n\n".join(parts) + "\n"
+    return f"<!-- {page.marker} -->\n\n{blocks(page.blocks, pictures)}\n"
+
+
+def blocks(given: Iterable[doc.Block], pictures: str | None) -> str:
+    """Blocks alone, for a page that is made of several parts; `pictures` as in `markdown`."""
+    return "\n\n".join(part for block in given for part in _block(block, pictures))
 
 
 def paragraphs(lines: Iterable[Line]) -> str:

@@ -72,7 +72,7 @@ def test_results_of_both_branches_are_put_together_and_nothing_trains(lab):
 
     printed = merge(lab)
 
-    assert stages_run(printed) == ["compare", "export"]
+    assert stages_run(printed) == ["compare", "export", "model_card"]
     assert (lab.folder / "params.yaml").read_text(encoding="utf-8").count(
         "learning_rate: 0.02"
     ) == 2
@@ -102,7 +102,7 @@ def test_what_was_fetched_without_the_cache_of_runs_is_not_trained_again(lab):
     """As `dvc pull` brings it; so each stage has to have its own branch's entry in dvc.lock."""
     shutil.rmtree(lab.folder / ".dvc/cache/runs")
 
-    assert stages_run(merge(lab)) == ["compare", "export"]
+    assert stages_run(merge(lab)) == ["compare", "export", "model_card"]
     assert clean(lab)
 
 
@@ -134,7 +134,7 @@ def test_other_conflicts_stop_it_and_it_goes_on_where_it_was(lab):
     append(lab, "report.py", "\n")
     assert "not added to the merge: report.py: `git add` them" in merge(lab, code=2)
     lab.run("git", "checkout", "-q", "report.py")
-    assert stages_run(merge(lab)) in (["compare", "export"], [])
+    assert stages_run(merge(lab)) in (["compare", "export", "model_card"], [])
     assert clean(lab)
     assert len(parents(lab)) == 2
 
@@ -143,7 +143,7 @@ def test_other_conflicts_stop_it_and_it_goes_on_where_it_was(lab):
 def test_a_merge_that_was_begun_by_hand_is_gone_on_with(lab):
     lab.run("git", "merge", "relu", code=1)
 
-    assert stages_run(merge(lab, "")) == ["compare", "export"]
+    assert stages_run(merge(lab, "")) == ["compare", "export", "model_card"]
     assert clean(lab)
 
 
@@ -212,7 +212,7 @@ def test_the_default_branch_of_origin_is_fetched_and_merged(lab, tmp_path):
     printed = merge(clone, "")
 
     assert printed.startswith("merging origin/trunk (")
-    assert stages_run(printed) == ["compare", "export"]
+    assert stages_run(printed) == ["compare", "export", "model_card"]
     assert (clone.folder / "README.md").read_text(encoding="utf-8").endswith("\nmoved on\n")
     assert merge(clone, "").splitlines()[1:] == ["nothing to merge"]
     clone.run("git", "switch", "-q", "--detach", "origin/old")

@@ -169,5 +169,13 @@ def test_this_repository_is_rebuilt_and_a_planted_cause_is_found(tmp_path, capfd
 
     assert verify(project.folder) == [
         missing(stage, results)
-        for stage in ("prepare", "check", "train@relu_8", "compare", "export", "labels")
+        for stage in (
+            "prepare",
+            "check",
+            "train@relu_8",
+            "compare",
+            "export",
+            "model_card",
+            "labels",
+        )
     ]

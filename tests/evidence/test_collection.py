@@ -251,7 +251,7 @@ def commit_outputs() -> None:
     """Lets DVC take the files as they lie for what its stages made."""
     with Repo() as repo:
         for name in read_stages(Path()):
-            if name not in ("compare", "export", "labels", "card"):
+            if name not in ("compare", "export", "model_card", "labels", "card"):
                 repo.commit(name, force=True)
 
 

@@ -50,6 +50,7 @@ def test_ten_minutes_to_your_own(clone: Path) -> None:
     assert written == [
         "task/data/__init__.py",
         "task/dataset.md",
+        "task/model.md",
         "task/networks/wide.py",
         "params.yaml",
         "tests/task/test_digits.py",

@@ -33,7 +33,7 @@ def export(repository: Repository, monkeypatch: pytest.MonkeyPatch, code: int = 
     monkeypatch.chdir(repository.folder)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         try:
-            script.main()
+            script.export()
         except LabError as error:
             assert code == 2
             return str(error)
@@ -135,7 +135,7 @@ def with_models(repository: Repository, models: str) -> None:
 @pytest.mark.slow  # shorter: tests/exporting/test_graphs.py
 def test_a_program_is_the_same_file_in_every_clone(repository, tmp_path):
     with_models(repository, CNN)
-    assert repository.repro() == ["train@cnn_2", "compare", "export"]
+    assert repository.repro() == ["train@cnn_2", "compare", "export", "model_card"]
     before = files(repository)
     assert repository.json("models/best/model.json")["form"] == "program"
     assert {"model.onnx", "ensemble.onnx"} <= before.keys()

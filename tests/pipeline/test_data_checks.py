@@ -39,7 +39,16 @@ def test_what_stops_the_data_stops_training_and_can_be_read(repository: Reposito
     repository.edit("constant: stop", "constant: warn")
     ran = repository.repro()
 
-    assert ran == ["check", "train@relu_8", "train@linear_4", "compare", "export", "labels", "card"]
+    assert ran == [
+        "check",
+        "train@relu_8",
+        "train@linear_4",
+        "compare",
+        "export",
+        "model_card",
+        "labels",
+        "card",
+    ]
     assert read(repository.folder / CHECK, CheckResults).broken("stop") == []
 
 

@@ -14,7 +14,8 @@ from lab.training import checkpoints
 NETWORK = "task/networks/${item.network}.py"
 SCORES = ("lab/results/common_scores.py", "lab/results/scores.py")
 MAKE_NUMBERS = (
-    *("lab/checking", "lab/data", "lab/exporting", "lab/training", "lab/verdict", "task"),
+    *("lab/cards", "lab/checking", "lab/data", "lab/exporting", "lab/shifts", "lab/training"),
+    *("lab/verdict", "task"),
     *SCORES,
     "lab/serving/network.py",
     "lab/serving/reference.py",
@@ -46,6 +47,10 @@ EXPORT = {
     *SCORES,
     *("task/dataset.md", "task/metrics.py"),
 }
+MODEL_CARD = {
+    *("lab/cards", "lab/shifts", "lab/verdict", "lab/serving/network.py"),
+    *("task/dataset.md", "task/model.md"),
+}
 JUDGE = "task/networks/${check.labels.model.network}.py"
 
 
@@ -59,6 +64,7 @@ JUDGE = "task/networks/${check.labels.model.network}.py"
         ("train", {"lab/data", "lab/training", "task/common", NETWORK}),
         ("compare", {"lab/verdict", *SCORES, "task/metrics.py"}),
         ("export", EXPORT),
+        ("model_card", MODEL_CARD),
     ],
 )
 def test_a_stage_depends_on_its_script_and_on_what_makes_its_numbers(stage, code):
@@ -150,7 +156,7 @@ def add_another_network(repository: Repository) -> Path:
     (networks / "other.py").write_bytes((networks / "feed_forward.py").read_bytes())
     assert repository.stale() == []
     repository.edit("compare:", OTHER)
-    assert repository.stale() == ["train@other_4", "compare"]
+    assert repository.stale() == ["train@other_4", "compare", "model_card"]
     return networks / "other.py"
 
 
@@ -159,7 +165,7 @@ def test_another_network_makes_its_own_models_stale_and_no_other(repository: Rep
 
     edit_docstring(file.with_name("feed_forward.py"))
     trained = {"train@relu_8", "train@linear_4", "train@other_4"}
-    assert set(repository.stale()) == {*trained, "compare", "labels"}
+    assert set(repository.stale()) == {*trained, "compare", "model_card", "labels"}
 
 
 @pytest.mark.slow
@@ -172,7 +178,7 @@ def test_another_network_trains_its_own_models_and_no_other(repository: Reposito
     assert other["test"] == first["test"]
 
     edit_docstring(file)
-    assert repository.stale() == ["train@other_4", "compare"]
+    assert repository.stale() == ["train@other_4", "compare", "model_card"]
 
 
 OTHER = """\

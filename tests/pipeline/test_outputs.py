@@ -18,10 +18,13 @@ def test_every_promised_file_is_there(trained):
 
     assert {
         "metrics/check.json",
+        "metrics/classes.png",
         "metrics/check.md",
         "metrics/dataset-card.md",
         "metrics/labels.json",
         "metrics/labels.md",
+        "metrics/model-card.md",
+        "metrics/robustness.json",
         "metrics/metrics.csv",
         "metrics/metrics.json",
         "metrics/comparison.json",

@@ -152,7 +152,7 @@ def test_a_third_model_is_one_class_and_one_entry(repository: Repository) -> Non
     )
     output = repository.dvc("repro")
 
-    assert stages_run(output) == ["train@third", "compare", "export"]
+    assert stages_run(output) == ["train@third", "compare", "export", "model_card"]
     assert repository.json("metrics/runs/third.json")["test"]["accuracy"]["mean"] > 0.5
     assert "third" in repository.json("metrics/scores.json")["test"]
     assert "third seed 0" in [name for name, _ in repository.recorded()]

@@ -29,20 +29,20 @@ def test_editing_a_model_retrains_that_model_only(repository):
         "linear_4:\n    {network: feed_forward, hidden: [3]",
     )
 
-    assert repository.stale() == ["train@linear_4", "compare"]
+    assert repository.stale() == ["train@linear_4", "compare", "model_card"]
     assert "models.linear_4.hidden" in repository.dvc("params", "diff", "--md")
 
 
 @pytest.mark.slow
 def test_adding_and_removing_a_model_is_an_edit_of_params_alone(repository):
     repository.edit("compare:", THIRD)
-    assert repository.repro() == ["train@tanh_4", "compare", "export"]
+    assert repository.repro() == ["train@tanh_4", "compare", "export", "model_card"]
     assert "metrics/runs/tanh_4.json" in repository.dvc("metrics", "diff", "--md")
     assert "tanh_4" in (repository.folder / "metrics/metrics.csv").read_text(encoding="utf-8")
     assert len(repository.json("metrics/comparison.json")["differences"]) == 2
 
     (repository.folder / "params.yaml").write_text(SMALL, encoding="utf-8")
-    assert repository.repro() == ["compare", "export"]
+    assert repository.repro() == ["compare", "export", "model_card"]
     assert "tanh_4" not in (repository.folder / "metrics/metrics.csv").read_text(encoding="utf-8")
 
 

@@ -27,7 +27,7 @@ def remove(lab: Repository, code: int = 0) -> str:
 
 
 def test_they_are_gone_before_dvc_looks(lab):
-    assert lab.stale() == ["compare", "export"]
+    assert lab.stale() == ["compare", "export", "model_card"]
 
     assert remove(lab) == ""
 
@@ -38,7 +38,7 @@ def test_they_are_gone_before_dvc_looks(lab):
 
 def test_a_fresh_clone_sees_nothing_modified_where_dvc_alone_ran(lab, tmp_path):
     lab.edit("margin: 0.001", "margin: 0.002")
-    assert lab.repro() == ["compare", "export"]
+    assert lab.repro() == ["compare", "export", "model_card"]
     lab.commit()
     lab.run("git", "clone", "-q", ".", str(tmp_path / "clone"))
     clone = Repository(tmp_path / "clone")
@@ -114,9 +114,9 @@ def test_a_third_model_goes_and_comes_back_without_training(repository):
     )
     lock = (repository.folder / "dvc.lock").read_text(encoding="utf-8")
     repository.edit("compare:", third)
-    assert repository.repro() == ["train@other_4", "compare", "export"]
+    assert repository.repro() == ["train@other_4", "compare", "export", "model_card"]
     repository.edit(third, "compare:")
-    assert repository.repro() == ["compare", "export"]
+    assert repository.repro() == ["compare", "export", "model_card"]
     assert repository.run("git", "status", "--porcelain", "--", "metrics", "models") == ""
     entries = (repository.folder / "dvc.lock").read_text(encoding="utf-8")
     assert lock.partition("  prepare:")[0] in entries  # that of `compare` is as before
@@ -125,4 +125,4 @@ def test_a_third_model_goes_and_comes_back_without_training(repository):
     printed = repository.dvc("repro")
 
     assert "Stage 'train@other_4' is cached" in printed
-    assert stages_run(printed) == ["compare", "export"]
+    assert stages_run(printed) == ["compare", "export", "model_card"]
