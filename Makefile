@@ -21,7 +21,7 @@ IS_MADE_HERE := $(shell { $(BIN)/python -IS lab/base/environment.py; } 2>/dev/nu
 THIS_MAKE := $(MAKE)
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint anchor audit help repro report power tune serve example test test-slow test-all ui sync test-servers test-faults \
+.PHONY: actionlint anchor audit help repro report promote power tune serve example test test-slow test-all ui sync test-servers test-faults \
   test-inputs test-pull-requests coverage cluster text test-cluster bench bench-serve smoke check format requirements upgrade clean setup \
   docs site dagshub restore pull push pull-request failed lost machine trim merge verify
 
@@ -44,6 +44,12 @@ report: $(READY)  ## compare the results here with a baseline (BASE=, default: w
 anchor: $(READY)  ## move the tag that nothing may fall below to HEAD, if that is better (or WHY="...")
 	@python report.py anchor --why "$(WHY)"
 
+# STEP, PORT and MODEL of the command line alone: many have variables of that name.
+given = $(if $(filter command,$(origin $(1))),$(strip $($(1))))
+promote: $(READY)  ## put HEAD's model into production, if it is better (or ACCEPT="why"; ROLLBACK=1; STEP=files)
+	@python promote.py $(call given,STEP) $(if $(call given,ACCEPT),--accept "$(ACCEPT)") \
+	  $(if $(filter-out 0,$(call given,ROLLBACK)),--rollback $(if $(filter-out 1,$(ROLLBACK)),"$(ROLLBACK)"))
+
 power: $(READY)  ## how many seeds show an effect (EFFECT=, such as 0.002), by this repository's spreads
 	@python power.py $(if $(EFFECT),--effect "$(EFFECT)")
 
@@ -51,8 +57,6 @@ tune: $(READY)  ## search better params (MODEL=; SECONDS= or TRAININGS=; APPLY=1
 	@python tune.py "$(MODEL)" $(if $(SECONDS),--seconds "$(SECONDS)") \
 	  $(if $(TRAININGS),--trainings "$(TRAININGS)") $(if $(filter-out 0,$(APPLY)),--apply)
 
-# PORT and MODEL of the command line alone: many have variables of that name.
-given = $(if $(filter command,$(origin $(1))),$(strip $($(1))))
 serve: $(READY)  ## answer with the exported model, on http://127.0.0.1:8000 (MODEL=, an ONNX file; PORT=)
 	@python serve.py $(if $(call given,MODEL),--model "$(MODEL)") $(if $(call given,PORT),--port "$(PORT)")
 

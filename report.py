@@ -103,23 +103,12 @@ def move_anchor(output: Path, why: str) -> None:
         LabError: the working tree is not HEAD, its results are stale, or they are no better.
     """
     from lab.base.git import git
-    from lab.evidence.changes import uncommitted
     from lab.evidence.tags import TAG, anchor_of
 
-    for path in uncommitted(Path())[:1]:  # before anything is trained
-        raise LabError(f"anchor: HEAD must be what lies here; got {path}; commit, then try again")
+    require_clean("anchor")  # before anything is trained
     before = anchor_of(Path(), "HEAD")
-    evidence = collect(before[1] if before else "HEAD", output, resolution=Resolution("always"))
-    judged = judge(evidence)
-    render(evidence, output, Notes(), "")
-    there, models = evidence.candidate, [one for one in evidence.models if one.candidate]
-    reasons = [*there.committed_stale, *there.inherited_stale]
-    reasons += [reason for one in models for reason in one.stale]
-    reasons += [one.candidate_missing for one in evidence.models if one.candidate_missing]
-    for reason in reasons[:1] if models else ["no results"]:
-        raise LabError(
-            f"anchor: the results must be HEAD's own; got {reason}; run `make repro`, commit"
-        )
+    evidence, judged = judged_against("anchor", before[1] if before else "HEAD", output)
+    there = evidence.candidate
     is_better = judged.passes and Verdict.IMPROVED.value in judged.by_verdict()
     if before and not why and not is_better:
         raise LabError(
@@ -135,6 +124,43 @@ def move_anchor(output: Path, why: str) -> None:
     message = "\n\n".join(lines)
     git(Path(), "tag", "--annotate", "--force", f"--message={message}", TAG, there.commit)
     print(f"{message}\n\nto share it: git push --force origin {TAG}", flush=True)
+
+
+def require_clean(what: str) -> None:
+    """Stops where the working tree is not HEAD; `what` names the command.
+
+    Raises:
+        LabError: it is not.
+    """
+    from lab.evidence.changes import uncommitted
+
+    for path in uncommitted(Path())[:1]:
+        raise LabError(f"{what}: HEAD must be what lies here; got {path}; commit, then try again")
+
+
+def judged_against(what: str, base: str, output: Path) -> tuple[Evidence, Judgement]:
+    """HEAD's own results beside those of a commit, on as many seeds as it takes to tell.
+
+    Args:
+        what: the command, for errors.
+        base: the commit.
+        output: the folder of the report on it.
+
+    Raises:
+        LabError: there are no results, or they are not HEAD's own.
+    """
+    evidence = collect(base, output, resolution=Resolution("always"))
+    judged = judge(evidence)
+    render(evidence, output, Notes(), "")
+    there, models = evidence.candidate, [one for one in evidence.models if one.candidate]
+    reasons = [*there.committed_stale, *there.inherited_stale]
+    reasons += [reason for one in models for reason in one.stale]
+    reasons += [one.candidate_missing for one in evidence.models if one.candidate_missing]
+    for reason in reasons[:1] if models else ["no results"]:
+        raise LabError(
+            f"{what}: the results must be HEAD's own; got {reason}; run `make repro`, commit"
+        )
+    return evidence, judged
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,6 +14,7 @@ from lab.base.errors import LabError
 from lab.base.home import home
 from lab.tracking import destination
 from lab.tracking.destination import (
+    EXPERIMENT,
     NOT_OURS,
     ServerError,
     host_of,
@@ -53,6 +54,7 @@ def send_all(url: str) -> None:
     Raises:
         LabError: runs are left to send.
     """
+    from lab.tracking import registry
     from lab.tracking.sender import left_line, send_queue
     from lab.tracking.sent import SentRuns, unsent
     from lab.tracking.server import Server
@@ -70,6 +72,12 @@ def send_all(url: str) -> None:
     if left:
         raise LabError(left_line(left, host_of(url), problem))
     print(f"{host_of(url)}: {count} run{'s' * (count != 1)} sent, none left")
+    try:
+        said = registry.mirror(store, EXPERIMENT, Server(url), sent)
+    except ServerError as error:  # the alias is a view, and not every server has a registry
+        said = f"what is in production is not marked there: {error}"
+    if said:
+        print(f"{host_of(url)}: {said}")
 
 
 if __name__ == "__main__":

@@ -91,11 +91,18 @@ class GitHub:
         self.jobs: dict[int, list[dict[str, Any]]] = {}  # of runs; without: one that measured
         self.artifacts: list[dict[str, Any]] = []
         self.dispatches: list[dict[str, Any]] = []
-        self.dispatchable = {"cml.yaml": ["base"]}  # the inputs of workflows that can be
+        self.dispatchable = {
+            "cml.yaml": ["base"],
+            "image.yaml": ["run", "tag", "push"],
+        }  # the inputs of workflows that can be
         self.blobs: dict[str, bytes] = {}
         self.trees: dict[str, dict[str, str]] = {}
         self.commits: dict[str, dict[str, Any]] = {}
         self.refs: dict[str, str] = {}
+        self.tags: set[str] = set()
+        self.releases: list[dict[str, Any]] = []
+        self.latest = 0  # the id of the release that is called so
+        self.assets: dict[int, bytes] = {}
         self.requests: list[str] = []
         self.tokens: list[str] = []
         self.forbidden: list[str] = []  # patterns of "METHOD path" that the token may not do
@@ -523,13 +530,102 @@ class GitHub:
             raise RefusedError(404, "Not Found")
         if workflow not in self.dispatchable:
             raise RefusedError(422, "Workflow does not have 'workflow_dispatch' trigger")
-        if body["ref"].removeprefix("refs/heads/") not in self.refs:
+        if body["ref"].removeprefix("refs/heads/") not in {*self.refs, *self.tags}:
             raise RefusedError(422, f"No ref found for: {body['ref']}")
         inputs = body.get("inputs", {})
         if unexpected := [name for name in inputs if name not in self.dispatchable[workflow]]:
             raise RefusedError(422, f"Unexpected inputs provided: {json.dumps(unexpected)}")
         self.dispatches.append({"workflow": workflow, "ref": body["ref"], "inputs": inputs})
         return 204, None
+
+    # --- releases: docs.github.com/en/rest/releases, and /assets
+
+    def list_releases(self, query, body):
+        """The newest first; drafts are shown to who may write."""
+        return 200, [self._release(one) for one in reversed(self.releases)]
+
+    def latest_release(self, query, body):
+        for one in self.releases:
+            if one["id"] == self.latest:
+                return 200, self._release(one)
+        raise RefusedError(404, "Not Found")
+
+    def create_release(self, query, body):
+        if "tag_name" not in body:
+            raise RefusedError(422, "Invalid request.")
+        if any(one["tag_name"] == body["tag_name"] and not one["draft"] for one in self.releases):
+            raise RefusedError(422, "Validation Failed")  # already_exists; drafts may be many
+        number = 1 + max((one["id"] for one in self.releases), default=0)
+        root = f"/repos/{OWNER}/{NAME}/releases/{number}/assets"
+        release = {
+            "id": number,
+            "tag_name": body["tag_name"],
+            "target_commitish": body.get("target_commitish", self.repository["default_branch"]),
+            "name": body.get("name", ""),
+            "body": body.get("body", ""),
+            "draft": body.get("draft", False),
+            "prerelease": False,
+            "upload_url": f"{self.url}/uploads{root}{{?name,label}}",
+            "assets": [],
+        }
+        self.releases.append(release)
+        return 201, self._released(release, body)
+
+    def _released(self, release, body):
+        if not release["draft"]:
+            self.tags.add(release["tag_name"])  # it is made where there is none
+            if body.get("make_latest", "true") == "true":
+                self.latest = release["id"]
+        return self._release(release)
+
+    def _release(self, release):
+        return {**release, "assets": [dict(one) for one in release["assets"]]}
+
+    def _found(self, number):
+        for one in self.releases:
+            if one["id"] == int(number):
+                return one
+        raise RefusedError(404, "Not Found")
+
+    def edit_release(self, query, body, number):
+        release = self._found(number)
+        known = ("tag_name", "name", "body", "draft", "prerelease")
+        release.update({key: value for key, value in body.items() if key in known})
+        return 200, self._released(release, body)
+
+    def delete_release(self, query, body, number):
+        self.releases.remove(self._found(number))
+        return 204, None
+
+    def list_assets(self, query, body, number):
+        return 200, self._found(number)["assets"]
+
+    def upload_asset(self, query, content, number):
+        release, name = self._found(number), query.get("name", "")
+        if any(one["name"] == name for one in release["assets"]):
+            raise RefusedError(422, "Validation Failed")  # already_exists
+        asset = {
+            "id": len(self.assets) + 1,
+            "name": name,
+            "state": "starter",  # until all of it is there
+            "size": 0,
+            "digest": None,
+        }
+        release["assets"].append(asset)
+        if content is None:
+            raise RefusedError(502, "Server Error")
+        self.assets[asset["id"]] = content
+        asset.update(state="uploaded", size=len(content))
+        asset["digest"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return 201, asset
+
+    def delete_asset(self, query, body, number):
+        for release in self.releases:
+            for asset in release["assets"]:
+                if asset["id"] == int(number):
+                    release["assets"].remove(asset)
+                    return 204, None
+        raise RefusedError(404, "Not Found")
 
     def get_ref(self, query, body, branch):
         if unquote(branch) not in self.refs:
@@ -620,6 +716,14 @@ _ROUTES = [
         ("GET", r"actions/artifacts/(\d+)/zip", "download"),
         ("GET", "actions/workflows/([^/]+)/runs", "list_runs"),
         ("POST", "actions/workflows/([^/]+)/dispatches", "dispatch"),
+        ("GET", "releases", "list_releases"),
+        ("POST", "releases", "create_release"),
+        ("GET", "releases/latest", "latest_release"),
+        ("PATCH", r"releases/(\d+)", "edit_release"),
+        ("DELETE", r"releases/(\d+)", "delete_release"),
+        ("GET", r"releases/(\d+)/assets", "list_assets"),
+        ("POST", r"uploads/releases/(\d+)/assets", "upload_asset"),
+        ("DELETE", r"releases/assets/(\d+)", "delete_asset"),
         ("GET", "git/ref/heads/(.+)", "get_ref"),
         ("POST", "git/refs", "create_ref"),
         ("PATCH", "git/refs/heads/(.+)", "edit_ref"),
@@ -667,6 +771,8 @@ def _handler(github: GitHub) -> type[BaseHTTPRequestHandler]:
                 return
             root = f"/repos/{OWNER}/{NAME}"
             path = address.path.removeprefix("/api/v3").removeprefix(root).removeprefix("/")
+            if is_upload := path.startswith("uploads/"):  # at a host of its own
+                path = path.replace(f"{root.removeprefix('/')}/", "")
             asked = f"{self.command} {path}"
             github.requests.append(asked)
             github.tokens.append(self.headers.get("Authorization", ""))
@@ -676,7 +782,7 @@ def _handler(github: GitHub) -> type[BaseHTTPRequestHandler]:
                 if fault:
                     github.faults.remove(fault)
                 if fault is None or fault[2]:
-                    given = json.loads(body) if body else None
+                    given = json.loads(body) if body and not is_upload else body or None
                     status, found = github.answer(self.command, path, query, given)
                 if fault:
                     raise RefusedError(fault[1], fault[3] if len(fault) > 3 else "Server Error")
@@ -684,7 +790,7 @@ def _handler(github: GitHub) -> type[BaseHTTPRequestHandler]:
             except RefusedError as refused:
                 self._send(refused.status, _json({"message": refused.message}), refused.headers)
 
-        do_POST = do_PATCH = do_PUT = do_GET
+        do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
 
         def _blob(self, number: int) -> None:
             if "Authorization" in self.headers:

@@ -17,6 +17,7 @@ PATIENCE_SECONDS = 600  # for what takes seconds: it ends what hangs, on the slo
 TINY = ROOT / "tests/tiny"
 SMALL = (TINY / "params.yaml").read_text(encoding="utf-8")
 CHECK = SMALL[SMALL.index("check:") :]  # the section that dvc.yaml cannot do without
+RESULTS = ("metrics/", "dvc.lock", "registry.json")
 REPLACED = ("task/", "params.yaml")  # what a fork changes
 
 
@@ -47,7 +48,7 @@ def copy_of_the_code(folder: Path, leave: tuple[str, ...] = ()) -> None:
     Without results and what `leave` names.
     """
     for name in tracked_files():
-        if not name.startswith(("metrics/", "dvc.lock", *REPLACED, *leave)):
+        if not name.startswith((*RESULTS, *REPLACED, *leave)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     lay_out_the_tiny_task(folder)

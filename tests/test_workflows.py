@@ -38,14 +38,16 @@ STEPS = [
 
 
 def test_the_workflows_and_their_triggers():
-    assert set(WORKFLOWS) == {"check", "cml", "image", "pages", "report", "verify"}
+    assert set(WORKFLOWS) == {"check", "cml", "image", "pages", "promote", "report", "verify"}
     assert set(triggers("image")) == {"workflow_dispatch"}
     assert set(triggers("pages")) == {"push", "workflow_dispatch"}
     assert set(triggers("verify")) == {"schedule", "workflow_dispatch"}
     for name in ("check", "cml"):
         assert set(triggers(name)) == {"push", "pull_request", "merge_group", "workflow_dispatch"}
     assert set(triggers("report")) == {"workflow_run", "pull_request_target", "schedule"}
-    assert triggers("report")["workflow_run"]["workflows"] == [loaded("cml")["name"]]
+    assert set(triggers("promote")) == {"workflow_run", "workflow_dispatch"}
+    for name in ("promote", "report"):
+        assert triggers(name)["workflow_run"]["workflows"] == [loaded("cml")["name"]]
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -70,6 +72,8 @@ def test_only_these_jobs_can_write():
         ("cml", "offer"): ["actions", "contents", "pull-requests"],
         ("image", "image"): ["attestations", "id-token", "packages"],
         ("pages", "publish"): ["id-token", "pages"],
+        ("promote", "attest"): ["attestations", "id-token"],
+        ("promote", "publish"): ["actions", "contents"],
         ("report", "begin"): ["checks", "contents", "pull-requests"],
         ("report", "lost"): ["checks"],
         ("report", "page"): ["contents"],
@@ -124,10 +128,13 @@ def test_a_step_that_takes_too_long_fails_before_its_job_is_cancelled():
 
 
 def test_secrets_are_asked_for_by_the_steps_that_fetch_and_send_alone():
-    asking = [step for name, _, step in STEPS if name != "image" and "secrets." in json.dumps(step)]
+    asking = [step for name, _, step in STEPS if name == "cml" and "secrets." in json.dumps(step)]
 
     assert [step["run"] for step in asking] == ["make pull", "make push"]
     assert {step["if"] for step in asking} == {"env.IS_OWN == 'true'"}
+    for name, job, step in STEPS:
+        if name not in ("cml", "image") and "secrets." in json.dumps(step):
+            assert (name, job, step["run"]) == ("promote", "judge", "make pull")
     assert all(step["continue-on-error"] for step in asking)
 
 
@@ -198,6 +205,77 @@ def test_the_model_of_an_image_is_of_a_run_or_from_dagshub(run, result, builds):
         if name in ("cml", "image") and step.get("with", {}).get("name") == "model"
     ]  # fmt: skip
     assert set(uploads) == {"models/export"}
+
+
+# --- promotion -----------------------------------------------------------------------------------
+
+TRUNK = {"repository": {"full_name": "owner/lab", "default_branch": "trunk"}}
+
+
+def measured(**more) -> Happened:
+    """The end of a run of cml on a push to the default branch, whose commit is still its newest."""
+    run = {
+        "event": "push", "conclusion": "success", "head_branch": "trunk", "head_sha": "c" * 40,
+        "head_repository": {"full_name": "owner/lab"}, "name": "cml", **more,
+    }  # fmt: skip
+    return happened(
+        "workflow_run", {"action": "completed", "workflow_run": run, **TRUNK},
+        {"PROMOTE": "yes"}, ref="refs/heads/trunk", ref_name="trunk",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "runs"),
+    [
+        ({}, True),
+        ({"conclusion": "failure"}, False),
+        ({"event": "pull_request"}, False),
+        ({"event": "workflow_dispatch"}, False),
+        ({"head_branch": "change"}, False),
+        ({"head_repository": {"full_name": "stranger/lab"}}, False),
+        ({"head_sha": "d" * 40}, False),  # the branch has moved on, and that has its own run
+    ],
+)
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_what_was_measured_on_the_default_branch_is_promoted(more, runs, is_packed):
+    said = {"judge": ("success", {"publish": str(is_packed).lower()})}
+    found = jobs(loaded("promote"), measured(**more), said)
+    ran = [name for name, job in found.items() if job.result != "skipped"]
+
+    assert ran == (["judge", "publish", "attest"] if is_packed else ["judge"]) * runs
+
+
+def test_nothing_is_promoted_unless_it_is_asked_for():
+    event = measured()
+    found = jobs(loaded("promote"), Happened(event.name, event.event, event.github, {}), {})
+
+    assert {job.result for job in found.values()} == {"skipped"}
+
+
+def test_who_may_write_is_given_no_secret_and_installs_only_what_renders():
+    job = loaded("promote")["jobs"]["publish"]
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+
+    assert commands == ["make setup TORCH=none", "make promote STEP=publish TORCH=none"]
+    assert "secrets." not in json.dumps(job)
+    tokens = [step for step in job["steps"] if "github.token" in json.dumps(step)]
+    assert [step["run"] for step in tokens] == commands[-1:]
+
+
+def test_what_is_published_is_what_was_judged():
+    found = loaded("promote")["jobs"]
+    names = [
+        (step["with"]["name"], step["with"]["path"])
+        for job in ("judge", "publish", "attest")
+        for step in found[job]["steps"]
+        if "artifact" in step.get("uses", "")
+    ]
+    assert set(names) == {("model", "report/production")}
+    # The image is made of the run's own artifact of that name, as it is of one of cml.
+    assert len(names) == 3
+    image = loaded("image")
+    inputs = image["on"]["workflow_dispatch"]["inputs"]
+    assert {"run", "tag", "push"} == set(inputs)
 
 
 def test_nothing_keeps_a_commit_from_its_run():
@@ -463,6 +541,7 @@ def test_a_cache_of_results_is_of_all_the_code_that_makes_them():
         if "cache/restore" in step.get("uses", "") and ".dvc/cache" in step["with"]["path"]
     ]
 
+    keys = [key for key in keys if "hashFiles" in key]  # a promotion takes the newest there is
     assert len(keys) == 1
     hashed = set(re.findall(r"'([^']+)'", keys[0]))
     folders = tuple(name.removesuffix("**") for name in hashed if name.endswith("/**"))
@@ -486,7 +565,7 @@ def test_rendering_needs_only_the_packages_that_are_installed_for_it():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     named = set(re.search(r"^RENDERING := (.*)$", makefile, re.MULTILINE)[1].split("|"))
     script = (
-        "import sys, importlib.metadata as m; import pull_request, lab.report.pictures;"
+        "import sys, importlib.metadata as m; import promote, pull_request, lab.report.pictures;"
         "found = m.packages_distributions();"
         "print(*{d for n in sys.modules for d in found.get(n, [])})"
     )

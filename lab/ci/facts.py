@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lab.base import gto
 from lab.base.git import GitError, git, git_bytes
 from lab.ci.github import Api
 from lab.ci.pulls import Pull
@@ -22,7 +23,7 @@ from lab.evidence.snapshots import Committed, model_params
 from lab.evidence.tags import anchor_of
 
 REFERENCES = "refs/fair-trial"
-TAGS = ("anchor*", "v*")  # what may be an anchor
+TAGS = ("anchor*", "v*", f"{gto.PREFIX}#*")  # what may be an anchor
 # All that is read of a revision; larger files are taken for missing.
 READ = ("params.yaml", "requirements.txt", "metrics")
 LARGEST_FILE = 4_000_000
@@ -187,7 +188,7 @@ def _fetch(root: Path, api: Api, server: str, *references: str) -> None:
         *options,
         "origin",
         *references,
-        variables=_login(api, server),
+        variables=login(api, server),
         timeout=FETCH_SECONDS,
     )
 
@@ -199,7 +200,7 @@ def before(trial: CommitPair) -> Sequence[str]:
     return git(trial.root, "rev-list", "--first-parent", most, ends).splitlines()
 
 
-def _login(api: Api, server: str) -> dict[str, str]:
+def login(api: Api, server: str) -> dict[str, str]:
     """The token for git, for GitHub's own address alone and in no file and no command line."""
     login = base64.b64encode(f"x-access-token:{api.token}".encode()).decode()
     return {

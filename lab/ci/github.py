@@ -1,4 +1,4 @@
-"""GitHub's REST API, as far as reports of pull requests need it.
+"""GitHub's REST API, as far as reports of pull requests and releases need it.
 
 Every request is bounded in time and size. One that fails for a reason that may pass (no connection,
 429, 5xx) is repeated a few times; the calls made are safe to repeat, but for posting a comment,
@@ -91,6 +91,17 @@ class Api:
         """
         return self._request("GET", path, limit)
 
+    def upload(self, address: str, content: bytes, kind: str) -> Any:
+        """Sends a file to an address that GitHub gave for it; never repeated.
+
+        Raises:
+            GitHubError: it is refused, or GitHub cannot be reached.
+        """
+        headers = {"Content-Type": kind}
+        return _parsed(
+            address, self._request("POST", address, tries=1, data=content, headers=headers)
+        )
+
     def _request(
         self,
         method: str,
@@ -99,28 +110,31 @@ class Api:
         tries: int | None = None,
         **content: Any,
     ) -> bytes:
-        """The bytes of an answer; `content` is what `requests` calls `params` and `json`."""
+        """The bytes of an answer; `content` is for `requests`: `params`, `json` and the like."""
         pauses = [0.0, *self.pauses][:tries]
         for number, pause in enumerate(pauses, start=1):
             time.sleep(pause)
             try:
-                return self._once(method, path, limit, content)
+                return self._once(method, path, limit, {**content})
             except GitHubError as error:
                 if not error.may_pass or number == len(pauses):
                     raise
         raise AssertionError("unreachable")
 
-    def _once(self, method: str, path: str, limit: int, content: Mapping[str, Any]) -> bytes:
+    def _once(self, method: str, path: str, limit: int, content: dict[str, Any]) -> bytes:
+        address = path if "://" in path else f"{self.url}/repos/{self.repository}/{path}"
+        headers = {
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": API_VERSION,
+            **content.pop("headers", {}),
+        }
         try:
             # `requests` takes the token away when it follows a redirection to another host.
             with requests.request(
                 method,
-                f"{self.url}/repos/{self.repository}/{path}",
+                address,
                 auth=self._authorize,
-                headers={
-                    "Accept": "application/vnd.github+json",
-                    "X-GitHub-Api-Version": API_VERSION,
-                },
+                headers=headers,
                 timeout=TIMEOUT_SECONDS,
                 stream=True,
                 **content,

@@ -1,6 +1,7 @@
 """The anchor: a commit that the project is not to fall below, one small loss after the other.
 
-It is the tag `anchor`, else the newest release that the baseline contains.
+It is the tag `anchor`, else what is in production, else the newest release, of those that the
+baseline contains.
 """
 
 import contextlib

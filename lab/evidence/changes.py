@@ -122,8 +122,8 @@ def uncommitted(root: Path) -> list[str]:
 
 
 def is_written_by_pipeline(path: str) -> bool:
-    """Whether git tracks the file as a result, not as a cause of one."""
-    return path.startswith("metrics/") or path == "dvc.lock"
+    """Whether git tracks the file as a result or a record of one, not as a cause."""
+    return path.startswith("metrics/") or path in ("dvc.lock", "registry.json")
 
 
 def readers(path: str, stages: Mapping[str, Stage]) -> list[str]:

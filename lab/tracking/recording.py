@@ -114,6 +114,10 @@ class ActiveRun:
         """
         self._put("chosen", str(build.resolve()), name, card, results)
 
+    def champion(self, results: str) -> None:
+        """Notes that the registered model of these results is the one in production."""
+        self._put("champion", results)
+
     def trained(self, model: str) -> None:
         """Notes that the files of a trained model are written; the run then shows them."""
         self._put("show", model, str(Path.cwd()))

@@ -205,7 +205,17 @@ class Store:
         else:
             model_id = self.model(key, build, name)
             run = self.client.get_run(self._ids[key][None])
-        registry.register(self.client, EXPERIMENT, run, model_id, card)
+        registry.register(self.client, EXPERIMENT, run, model_id, card, results)
+
+    def champion(self, key: int, results: str) -> None:
+        """Gives the alias to the registered model of these results; to none where it is not here.
+
+        The run says which version it is.
+        """
+        version = registry.version_of(self.client, EXPERIMENT, results)
+        registry.crown(self.client, EXPERIMENT, version)
+        shown = version.version if version else "none: it was chosen elsewhere"
+        self.client.set_tag(self._ids[key][None], "registered_version", str(shown))
 
     def show(self, key: int, model: str, root: str) -> None:
         """Adds pictures, a page and the model itself to the run of a model that `root` trained.

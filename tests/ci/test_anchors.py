@@ -151,3 +151,61 @@ def test_on_fresh_seeds_the_anchor_is_trained_too(report, server, trials, anchor
 
     assert said(server)[0] == "failure"
     assert "what the anchor has of relu_128 is of other seeds" in said(server)[1]
+
+
+# --- what is in production -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def produced(trials):
+    """The same, where what nothing may fall below is in production, by an annotated tag of GTO."""
+    trials.measured({"relu_128": HIGH}, "promoted")
+    trials.clones.push("trunk")
+    clones, name = trials.clones, "model#production#3"
+    clones.run(clones.work, "tag", "--annotate", "--message=v3 in production", name)
+    clones.run(clones.work, "push", "-q", "origin", f"refs/tags/{name}")
+    clones.tag("v9.0")  # a release beside it
+    promoted, day = clones.head(), clones.run(clones.work, "log", "-1", "--format=%cs")
+    trials.measured({"relu_128": LOWER}, "a little lower")
+    trials.clones.push("trunk")
+    trials.measured({"relu_128": LOW}, "lower again")
+    said = f"v3, in production since {day}"
+    anchor = {"commit": promoted, "name": said, "missing": None}
+    return lambda **more: trials.run(
+        trials.proposed(), changed(), **{"anchor": anchor, **more}
+    ), anchor
+
+
+def test_a_report_names_what_is_in_production_and_how_the_branch_compares(report, server, produced):
+    opened, anchor = produced
+    report(opened())
+
+    conclusion, comment = said(server)
+    assert conclusion == "failure", comment
+    assert "▼ **Below the anchor**: `relu_128`" in comment
+    assert (
+        f"may not fall below the anchor `{anchor['name']}` (`{anchor['commit'][:12]}`)" in comment
+    )
+    assert f"accuracy against the anchor `{anchor['name']}`" in comment
+
+
+@pytest.mark.parametrize(
+    "name", ["v2, in production since 2026-01-01", "v9.0", "model#production#3"]
+)
+def test_another_name_of_what_is_in_production_is_no_report(report, server, produced, name):
+    opened, anchor = produced
+    report(opened(anchor={**anchor, "name": name}))
+
+    assert said(server)[0] == "failure"
+    assert f"the anchor is {anchor['name']} (" in said(server)[1]
+
+
+def test_a_lightweight_tag_puts_nothing_into_production(report, server, trials):
+    trials.measured({"relu_128": HIGH}, "promoted")
+    trials.clones.tag("model#production#3")
+    trials.clones.push("trunk")
+    trials.measured({"relu_128": LOW}, "lower")
+
+    report(trials.run(trials.proposed(), model("relu_128", LOW, HIGH)))
+
+    assert "against the anchor" not in said(server)[1]

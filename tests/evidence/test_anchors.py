@@ -35,6 +35,30 @@ def test_the_tag_comes_before_the_newest_release_that_the_baseline_contains(tmp_
     assert anchor_of(work, second) == ("anchor", first)
 
 
+def test_what_is_in_production_comes_between_them(tmp_path):
+    clones = Clones(tmp_path / "clones", tmp_path / "trusted")
+    work = clones.work
+    first = clones.commit("first", {"a": "1"})
+    second = clones.commit("second", {"a": "2"})
+    clones.run(work, "tag", "--annotate", "--message", "x", "v1.0", second)
+    production = [
+        ("model#production#9", first, "v1 in production"),
+        ("model#production#10", second, "v2 in production"),
+        ("model#production#11", first, "v1 in production"),
+    ]
+    for name, commit, message in production[:2]:
+        clones.run(work, "tag", "--annotate", "--message", message, name, commit)
+
+    assert anchor_of(work, second)[1] == second
+    assert anchor_of(work, second)[0].startswith("v2, in production since 20")
+    assert anchor_of(work, first)[1] == first
+    name, commit, message = production[2]  # a step back
+    clones.run(work, "tag", "--annotate", "--message", message, name, commit)
+    assert anchor_of(work, second)[1] == first
+    clones.run(work, "tag", "anchor", second)
+    assert anchor_of(work, second) == ("anchor", second)
+
+
 # --- what it has of the models -------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ import pytest
 import requests
 from mlflow import MlflowClient
 from mlflow.entities import FileInfo, Run
+from mlflow.exceptions import MlflowException
 from servers import FAULTS, LATE, PASSWORD, USER, DagsHub, Proxy, mlflow_server
 from trained import write_layers
 
@@ -26,10 +27,12 @@ import sync
 from lab.base.errors import LabError
 from lab.tracking import destination, mirror, sender
 from lab.tracking.destination import EXPERIMENT, ServerError, UnreachableError
+from lab.tracking.registry import CHAMPION
 from lab.tracking.sent import (
     FILE,
     FOLDER,
     PARENT_TAG,
+    RESULTS_TAG,
     SentRuns,
     claimed,
     forget,
@@ -312,6 +315,34 @@ def test_the_model_on_the_server_predicts_like_the_local_one(
         mlflow.set_tracking_uri(real)
         where = f"runs:/{copy.info.run_id}/model"
     np.testing.assert_array_equal(mlflow.pyfunc.load_model(where).predict(inputs), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")
+def test_what_is_in_production_has_its_alias_on_the_server_too(
+    store: Store, real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["sync.py"])
+    write_layers(tmp_path / "build")
+    for key, results in ((1, "a" * 64), (2, "b" * 64)):
+        run = run_dict(f"relu {key}")
+        store.begin(key, {**run, "tags": {**run["tags"], RESULTS_TAG: results}}, 1_000)
+        store.model(key, str(tmp_path / "build"))
+        store.chosen(key, str(tmp_path / "build"), "relu", "card", results)
+        store.end(key, "FINISHED", 2_000)
+    there, said = MlflowClient(real), []
+    for results in ("b" * 64, "a" * 64, "a" * 64, "c" * 64):
+        store.champion(1, results)
+        # MLflow put the local store there.
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", real.replace("//", f"//{USER}:{PASSWORD}@"))
+        sync.main()
+        said.append(capsys.readouterr().out.splitlines()[1:])
+        found = there.get_model_version_by_alias(EXPERIMENT, CHAMPION)
+        assert found.tags[RESULTS_TAG] == results.replace("c", "a")
+    assert [len(lines) for lines in said] == [1, 1, 1, 0]  # the last one was chosen elsewhere
+    assert len(there.search_model_versions(f"name = '{EXPERIMENT}'")) == 2
+    with pytest.raises(MlflowException):
+        store.client.get_model_version_by_alias(EXPERIMENT, CHAMPION)
 
 
 def downloaded(client: MlflowClient, run: Run, folder: Path) -> str:

@@ -1,0 +1,1 @@
+"""Which model is in production: decided by a verdict, kept in git, shown everywhere else."""
