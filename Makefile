@@ -21,9 +21,9 @@ IS_MADE_HERE := $(shell { $(BIN)/python -IS lab/base/environment.py; } 2>/dev/nu
 THIS_MAKE := $(MAKE)
 
 .DEFAULT_GOAL := help
-.PHONY: actionlint anchor audit help repro report promote power tune serve example test test-slow test-all ui sync test-servers test-faults \
+.PHONY: actionlint anchor audit help repro report promote power tune serve monitor example test test-slow test-all ui sync test-servers test-faults \
   test-inputs test-pull-requests coverage cluster text test-cluster bench bench-serve smoke check format requirements upgrade clean setup \
-  docs site dagshub restore pull push pull-request failed lost machine trim merge verify
+  docs site dagshub restore pull push pull-request failed lost machine trim merge verify watch tell
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ tune: $(READY)  ## search better params (MODEL=; SECONDS= or TRAININGS=; APPLY=1
 
 serve: $(READY)  ## answer with the exported model, on http://127.0.0.1:8000 (MODEL=, an ONNX file; PORT=)
 	@python serve.py $(if $(call given,MODEL),--model "$(MODEL)") $(if $(call given,PORT),--port "$(PORT)")
+
+monitor: $(READY)  ## hold what the service recorded against the test split (RECORDS=folder)
+	@python monitor.py $(if $(call given,RECORDS),--records "$(RECORDS)")
 
 # What builds the documents is installed apart, as it has pins of its own.
 DOCS := .venv/docs/$(notdir $(BIN))/python
@@ -112,6 +115,14 @@ push: $(READY)  ## send recorded runs, and DVC's data to DagsHub, if a token is 
 
 pull-request: $(READY)  ## a step of a pull request's report (STEP=)
 	@python pull_request.py "$(STEP)"
+
+# By variables of the environment, as the workflow has them; an alarm is no failure of its run.
+watch: $(READY)  ## look at MONITOR_RECORDS by MONITOR_REFERENCE, for the workflow's issue
+	@python monitor.py --calm $(if $(MONITOR_RECORDS),--records "$(MONITOR_RECORDS)") \
+	  $(if $(MONITOR_REFERENCE),--reference "$(MONITOR_REFERENCE)")
+
+tell: $(READY)  ## open, update or close the issue about what the service is asked
+	@python -m lab.ci.watching
 
 failed:  ## the step of a run that failed: say why; what failed may be the set-up
 	@$(PYTHON) -m lab.ci.failing

@@ -33,6 +33,7 @@ from lab.results.schema import Score
 from lab.results.scores import Labels, Metric, Probabilities, Scored
 from lab.serving import reference
 from lab.serving.network import DESCRIBED, DESCRIPTION, Network
+from lab.shifts import reference as references
 from lab.training.scoring import calibration_error
 
 BEST = Path("models/best")
@@ -101,7 +102,8 @@ def export() -> None:
     made = forms(graph, trained, yardstick, says) if graph else {}
     if graph and made["model"][0].measured is None:
         made, reason = {}, made["model"][0].reason
-    write({name: content for name, (_, content) in made.items() if content is not None})
+    kept = {name: content for name, (_, content) in made.items() if content is not None}
+    write(kept, reference_of(trained, data, kept) if kept else None)
     own = yardstick.scores(trained.model, trained.seeds, trained.probabilities_SNC)
     found = Exported(
         schema_version=1,
@@ -225,18 +227,40 @@ def metadata(trained: Trained, yardstick: Yardstick, data: Prepared) -> Metadata
     return of
 
 
-def write(contents: Mapping[Name, bytes]) -> None:
+def reference_of(trained: Trained, data: Prepared, kept: Mapping[Name, bytes]) -> bytes:
+    """What monitor.py holds the service's records against: the test split, which has no drift."""
+    about, test = data.description, data.test
+    ranges = reference.ranges(data.train.inputs, about.kind, about.columns)
+    found = references.made(
+        {
+            **about.model_dump(include={"kind", "shape", "dtype", "columns", "class_names"}),
+            "scaling": about.scaling and about.scaling.model_dump(),
+            "ranges": ranges,
+            "model": trained.model,
+            "models": {name: sha256(content) for name, content in kept.items()},
+        },
+        test.inputs,
+        test.labels,
+        trained.probabilities_SNC[list(trained.seeds).index(trained.seed)],
+        reference.are_unlike(ranges, test.inputs, about.kind, about.columns),
+    )
+    return references.packed(found)
+
+
+def write(contents: Mapping[Name, bytes], beside: bytes | None) -> None:
     """Writes the files of models/export, all or none; what else is there, of an earlier run, goes.
 
     The folder is there without any, too, because DVC expects it.
     """
     EXPORTS.mkdir(parents=True, exist_ok=True)
     paths = {EXPORTS / f"{name}.onnx": content for name, content in contents.items()}
+    if beside is not None:
+        paths[references.FILE] = beside
     with replacing_all(list(paths)) as temporaries:
         for temporary, content in zip(temporaries, paths.values(), strict=True):
             temporary.write_bytes(content)
-    for path in {*EXPORTS.glob("*.onnx")} - paths.keys():
-        path.unlink()
+    for path in {*EXPORTS.glob("*.onnx"), references.FILE} - paths.keys():
+        path.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from lab.base.errors import ParamsError, shortened
 from lab.base.serve_params import OFF, ServeParams
 from lab.serving.app import Application
 from lab.serving.connections import Server
+from lab.serving.monitored import Found
 from lab.serving.network import MODEL
 from lab.serving.records import Recorder
 from lab.serving.service import Service
@@ -40,6 +41,7 @@ def main() -> None:
     folder = params.record if options.record is None else options.record
     if folder != OFF:
         service.recorder = Recorder(Path(folder), params.record_bytes)
+        service.metrics.monitored = Found(Path(folder))
     if not is_local and not token:
         print(f"anybody who reaches this machine may ask: {TOKEN} is not set", file=sys.stderr)
     Server(Application(service), listener, params.body_seconds, service.end).answer()

@@ -84,6 +84,7 @@ class GitHub:
         self.repository = repository(default_branch=default_branch)
         self.pulls: list[dict[str, Any]] = []
         self.comments: list[dict[str, Any]] = []
+        self.issues: list[dict[str, Any]] = []
         self.checks: list[dict[str, Any]] = []
         self.label_events: list[dict[str, Any]] = []
         self.permissions = {OWNER: "admin"}
@@ -369,6 +370,38 @@ class GitHub:
     def _merged(self, pull):
         self.refs[pull["base"]["ref"]] = pull["head"]["sha"]
         return pull["head"]["sha"]
+
+    def list_issues(self, query, body):
+        found = [one for one in self.issues if one["state"] == query.get("state", "open")]
+        if "creator" in query:
+            found = [one for one in found if one["user"]["login"] == query["creator"]]
+        return 200, found[::-1]  # the newest first
+
+    def add_issue(self, title: str, body: str, login: str = "somebody") -> dict[str, Any]:
+        number = 1_000 + len(self.issues)
+        issue = {
+            "number": number,
+            "state": "open",
+            "state_reason": None,
+            "title": title,
+            "body": body,
+            "user": {"login": login, "type": "Bot" if login == BOT else "User"},
+            "html_url": f"https://github.com/{OWNER}/{NAME}/issues/{number}",
+        }
+        self.issues.append(issue)
+        return issue
+
+    def create_issue(self, query, body):
+        self._check_body(body)
+        return 201, self.add_issue(body["title"], body["body"], BOT)
+
+    def edit_issue(self, query, body, number):
+        self._check_body({"body": "", **body})
+        for issue in self.issues:
+            if issue["number"] == int(number):
+                issue.update(body)
+                return 200, issue
+        raise RefusedError(404, "Not Found")
 
     def list_comments(self, query, body, number):
         return 200, self.conversation(int(number))
@@ -701,6 +734,9 @@ _ROUTES = [
         ("POST", "pulls", "open_pull"),
         ("GET", r"pulls/(\d+)", "get_pull"),
         ("PUT", r"pulls/(\d+)/merge", "merge_pull"),
+        ("GET", r"issues", "list_issues"),
+        ("POST", r"issues", "create_issue"),
+        ("PATCH", r"issues/(\d+)", "edit_issue"),
         ("GET", r"issues/(\d+)/comments", "list_comments"),
         ("POST", r"issues/(\d+)/comments", "create_comment"),
         ("PATCH", r"issues/comments/(\d+)", "edit_comment"),

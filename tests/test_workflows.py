@@ -38,10 +38,13 @@ STEPS = [
 
 
 def test_the_workflows_and_their_triggers():
-    assert set(WORKFLOWS) == {"check", "cml", "image", "pages", "promote", "report", "verify"}
+    assert set(WORKFLOWS) == {
+        *("check", "cml", "image", "monitor", "pages", "promote", "report", "verify"),
+    }
     assert set(triggers("image")) == {"workflow_dispatch"}
     assert set(triggers("pages")) == {"push", "workflow_dispatch"}
-    assert set(triggers("verify")) == {"schedule", "workflow_dispatch"}
+    for name in ("monitor", "verify"):
+        assert set(triggers(name)) == {"schedule", "workflow_dispatch"}
     for name in ("check", "cml"):
         assert set(triggers(name)) == {"push", "pull_request", "merge_group", "workflow_dispatch"}
     assert set(triggers("report")) == {"workflow_run", "pull_request_target", "schedule"}
@@ -71,6 +74,7 @@ def test_only_these_jobs_can_write():
     assert {key: rights for key, rights in written.items() if rights} == {
         ("cml", "offer"): ["actions", "contents", "pull-requests"],
         ("image", "image"): ["attestations", "id-token", "packages"],
+        ("monitor", "tell"): ["issues"],
         ("pages", "publish"): ["id-token", "pages"],
         ("promote", "attest"): ["attestations", "id-token"],
         ("promote", "publish"): ["actions", "contents"],

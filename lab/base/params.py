@@ -241,6 +241,22 @@ def _searched(value: Any) -> Range | tuple[Any, ...]:
 Searched = Annotated[Range | tuple[Any, ...], PlainValidator(_searched)]
 
 
+class MonitorParams(_Section):
+    """How what a service recorded is watched; docs/monitoring.md says what each does.
+
+    Attributes:
+        window: answers that are looked at together; four and sixteen of these, too.
+        false_alarms: a month, at most, as an expectation.
+        least: the smallest difference between two shares that alarms, however sure it is.
+        feedback: labels that are looked at together; four and sixteen times as many, too.
+    """
+
+    window: Annotated[int, Field(ge=50, le=100_000)] = 500
+    false_alarms: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.1
+    least: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    feedback: Annotated[int, Field(ge=20, le=100_000)] = 100
+
+
 class Params(_Section):
     """The whole of `params.yaml`."""
 
@@ -252,6 +268,7 @@ class Params(_Section):
     # What `make tune` may change of a model; no stage reads it, and older files lack it.
     tune: Annotated[dict[Name, Searched], Field(max_length=100)] = Field(default_factory=dict)
     serve: ServeParams = ServeParams()  # no stage reads it, and older files lack it
+    monitor: MonitorParams = MonitorParams()  # nor this
 
     @model_validator(mode="after")
     def _names_differ_beyond_case(self) -> "Params":
@@ -360,6 +377,7 @@ def _keys_beside(location: Sequence[str]) -> list[str]:
         "check.rules": CheckRules,
         "check.labels": LabelParams,
         "serve": ServeParams,
+        "monitor": MonitorParams,
     }
     section = sections.get(".".join(location[:-1])) or sections.get(location[0], Params)
     return list((section if len(location) > 1 else Params).model_fields)

@@ -8,74 +8,28 @@ training, so that other shares of classes, which `class_balance` finds, are no d
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import kolmogorov
 
 from lab.checking.classes import ALARM, holm, probability
-from lab.checking.portions import Checked, Inputs, Portion, Rows, called, sentence
+from lab.checking.portions import Checked, Portion, Rows, called, sentence
 from lab.results.checks import Fault
+from lab.shifts.statistics import Values, padding_of, statistics
 
+LOOKED_AT = (  # of images; shape and slant are the writers', who differ between MNIST's splits
+    "brightness", "contrast", "sharpness", "height of the centre", "place of the centre",
+    "colourfulness",
+)  # fmt: skip
 FARTHEST = 0.1  # that two distributions may be apart; less harms nobody, however sure it is
-MOST_COLUMNS = 1_000
 MOST_NAMED = 3  # statistics
 FEWEST = 20  # examples on either side
-
-Values = NDArray[np.float64]
-
-
-def statistics(checked: Checked, inputs: Inputs, padding: int) -> dict[str, Values]:
-    """A few numbers of each input, by name; `padding` is the token that fills texts up."""
-    match checked.description.kind:
-        case "text":
-            return _of_texts(inputs, padding)
-        case "row":
-            columns = range(min(MOST_COLUMNS, inputs.shape[1]))
-            return {checked.column(k): inputs[:, k].astype(np.float64) for k in columns}
-    return _of_images(inputs)
-
-
-def _padding(checked: Checked, rows: Rows) -> int:
-    """What most training texts end with."""
-    if checked.description.kind != "text":
-        return 0
-    ids, counts = np.unique(checked.train.inputs[rows][:, -1], return_counts=True)
-    return int(ids[counts.argmax()])
-
-
-def _of_images(inputs: Inputs) -> dict[str, Values]:
-    values = np.nan_to_num(inputs.astype(np.float32))
-    channels = values if values.ndim == 4 else values[:, None]
-    grey = channels.mean(axis=1)
-    total = np.maximum(np.abs(grey).sum(axis=(1, 2)), 1e-12)
-    height, width = grey.shape[1:]
-    found = {
-        "brightness": grey.mean(axis=(1, 2)),
-        "contrast": grey.std(axis=(1, 2)),
-        "sharpness": np.abs(np.diff(grey, axis=2)).mean(axis=(1, 2)) if width > 1 else total * 0,
-        "height of the centre": (np.abs(grey).sum(axis=2) @ np.arange(height)) / total,
-        "place of the centre": (np.abs(grey).sum(axis=1) @ np.arange(width)) / total,
-    }
-    if values.ndim == 4:
-        found["colourfulness"] = (channels.max(axis=1) - channels.min(axis=1)).mean(axis=(1, 2))
-    return {name: value.astype(np.float64) for name, value in found.items()}
-
-
-def _of_texts(inputs: Inputs, padding: int) -> dict[str, Values]:
-    is_token = inputs != padding
-    ordered = np.sort(np.where(is_token, inputs, padding), axis=1)
-    distinct = 1 + (np.diff(ordered, axis=1) != 0).sum(axis=1)
-    return {
-        "number of tokens": is_token.sum(axis=1).astype(np.float64),
-        "number of different tokens": distinct.astype(np.float64),
-        "mean token id": np.where(is_token, inputs, 0).sum(axis=1) / np.maximum(1, is_token.sum(1)),
-    }
 
 
 def drift(checked: Checked) -> Iterator[Fault]:
     """Statistics that are distributed otherwise than in training: certainly, and far enough."""
     train = checked.train
     rows = train.sample()
-    padding, labels = _padding(checked, rows), train.labels_of(rows)
+    padding = padding_of(train.inputs[rows]) if checked.description.kind == "text" else 0
+    labels = train.labels_of(rows)
     usual = _statistics_of(checked, train, rows, padding)
     tests = []
     for portion in checked.judged:
@@ -121,8 +75,12 @@ def _parts(portion: Portion, rows: Rows) -> list[tuple[str, slice]]:
 def _statistics_of(
     checked: Checked, portion: Portion, rows: Rows, padding: int
 ) -> Mapping[str, Values]:
-    parts = [statistics(checked, inputs, padding) for _, inputs in portion.pieces(rows)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    kind, columns = checked.description.kind, []
+    if kind == "row":
+        columns = [checked.column(k) for k in range(portion.inputs.shape[1])]
+    parts = [statistics(kind, one, columns, padding) for _, one in portion.pieces(rows)]
+    names = [name for name in parts[0] if not checked.is_image or name in LOOKED_AT]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 def _within_class(values: Values, labels: Rows, others: Values, their_labels: Rows) -> Values:

@@ -39,6 +39,7 @@ MOST_CONFUSED = 25  # pairs of classes, shown instead
 LONGEST_LABEL = 24  # characters of a class's name
 FONT = "DejaVu Sans"  # comes with matplotlib, so it is everywhere the same
 MISSING = "\N{WHITE SQUARE}"
+ROUNDED = 1e-6  # pixels, by which a box of whole ones may be off
 AS_IT_IS = "photograph"  # `gid` of axes whose pixels are the same on a dark page
 
 # White and black of GitHub's dark page; see `dark`.
@@ -211,8 +212,8 @@ def photographs(figure: Figure) -> list[tuple[slice, slice]]:
     boxes = [axes.get_window_extent() for axes in figure.axes if axes.get_gid() == AS_IT_IS]
     return [
         (
-            slice(height - math.floor(box.y1), height - math.ceil(box.y0)),
-            slice(math.ceil(box.x0), math.floor(box.x1)),
+            slice(height - math.floor(box.y1 + ROUNDED), height - math.ceil(box.y0 - ROUNDED)),
+            slice(math.ceil(box.x0 - ROUNDED), math.floor(box.x1 + ROUNDED)),
         )
         for box in boxes
     ]

@@ -12,6 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from lab.serving.monitored import Found
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 EXAMPLES = tuple(4**power for power in range(7))
 TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
@@ -62,6 +64,7 @@ class Metrics(Collector):
         self.model = ("", "")  # name, SHA-256
         self.waiting = 0
         self.records_dropped = 0
+        self.monitored: Found | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -102,6 +105,8 @@ class Metrics(Collector):
             ("serve_unlike_training", "Examples unlike training's", self.unlike_training),
         ):
             yield CounterMetricFamily(name, text, value)
+        if self.monitored is not None:
+            yield from self.monitored.families()
 
 
 def _counter(name: str, text: str, counts: Counter[Any], label: str) -> CounterMetricFamily:

@@ -267,15 +267,48 @@ def read(folder: Path) -> Iterator["pa.RecordBatch"]:
     Raises:
         DataError: it is no folder, or a file is damaged.
     """
+    for _, batch in read_from(folder):
+        yield batch
+
+
+Place = tuple[str, int]  # a file's number, and a row in it
+START: Place = ("", 0)
+
+
+def read_from(folder: Path, start: Place = START) -> Iterator[tuple[Place, "pa.RecordBatch"]]:
+    """As `read`, from a place on, each with the place of its first row.
+
+    A place stays the same while a journal grows and becomes Parquet. Where its file is gone by now,
+    the next one there goes on; a folder that was emptied since is read from its start.
+
+    Raises:
+        DataError: it is no folder, or a file is damaged.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: must be a folder of records; got none; name another one")
-    for number in sorted({path.stem for path in folder.iterdir() if path.stem.isdigit()}):
+    numbers = sorted({path.stem for path in folder.iterdir() if path.stem.isdigit()})
+    if numbers and numbers[-1] < start[0]:
+        start = START
+    for number in numbers:
+        if number < start[0]:
+            continue
+        skipped = start[1] if number == start[0] else 0
         for suffix in (CURRENT, FULL, DONE):  # whichever it is by now
             try:
-                yield from _batches((folder / number).with_suffix(suffix))
+                yield from _placed(number, skipped, (folder / number).with_suffix(suffix))
                 break
             except FileNotFoundError:
                 continue
+
+
+def _placed(number: str, skipped: int, path: Path) -> Iterator[tuple[Place, "pa.RecordBatch"]]:
+    row = 0
+    for batch in _batches(path):
+        end = row + batch.num_rows
+        if end > skipped:
+            first = max(row, skipped)
+            yield (number, first), batch.slice(first - row)
+        row = end
 
 
 def _batches(path: Path) -> Iterator["pa.RecordBatch"]:
@@ -294,10 +327,11 @@ def _batches(path: Path) -> Iterator["pa.RecordBatch"]:
         return
     rows = journal_rows(path.read_bytes())
     while some := list(itertools.islice(rows, ROWS)):
-        yield pa.RecordBatch.from_pylist(some, _schema())
+        yield pa.RecordBatch.from_pylist(some, schema())
 
 
-def _schema() -> "pa.Schema":
+def schema() -> "pa.Schema":
+    """Of the Parquet files."""
     import pyarrow as pa
 
     types = {"list": pa.list_(pa.int32())}
@@ -336,7 +370,7 @@ def convert(folder: Path, most_bytes: int) -> None:
             rows = list(journal_rows(journal.read_bytes()))
             if rows:
                 with replacing(journal.with_suffix(DONE)) as temporary:
-                    table = pa.Table.from_pylist(rows, _schema())
+                    table = pa.Table.from_pylist(rows, schema())
                     parquet.write_table(table, temporary, compression="zstd")
             journal.unlink(missing_ok=True)
     finally:

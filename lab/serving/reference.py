@@ -1,6 +1,6 @@
 """Whether an input lies beyond anything that the network was trained on; a few cheap numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ from lab.base.errors import shortened
 
 REFERENCE = "reference"  # the entry of a network's metadata: `ranges`, as JSON
 AT_ONCE = 4_096  # examples; contrast needs 8 bytes a pixel of them
-Ranges = Mapping[str, tuple[float, float]]
+NUMBERS_AT_ONCE = 2**22
+Ranges = Mapping[str, Sequence[float]]  # lowest, highest
 
 
 def ranges(inputs: NDArray[Any], kind: str, columns: list[str]) -> dict[str, list[float]]:
@@ -40,17 +41,37 @@ def unlike(
     [None, 'age is 40, in training 1 to 3']
     """
     said: list[str | None] = [None] * len(inputs)
-    for name, values in _statistics(inputs, kind, columns).items():
-        if name not in reference:
-            continue
+    for name, values, is_beyond in _beyond(reference, inputs, kind, columns):
         low, high = reference[name]
-        slack = 1e-6 * (high - low)  # of float32 sums in another order
-        lowest, highest = low - slack, high + slack
-        for row, value in enumerate(values.tolist()):
-            if (value < lowest or value > highest) and said[row] is None:
-                what = f"{value:.4g}, in training {low:.4g} to {high:.4g}"
+        for row in np.flatnonzero(is_beyond).tolist() if is_beyond.any() else ():
+            if said[row] is None:
+                what = f"{values[row]:.4g}, in training {low:.4g} to {high:.4g}"
                 said[row] = f"{shortened(name, 60)} is {what}"
     return said
+
+
+def are_unlike(
+    reference: Ranges, inputs: NDArray[Any], kind: str, columns: list[str]
+) -> NDArray[np.bool_]:
+    """The same as a truth value [N], which takes no time where many are."""
+    found = np.zeros(len(inputs), np.bool_)
+    step = max(1, NUMBERS_AT_ONCE // max(1, inputs[:1].size))
+    for start in range(0, len(inputs), step):
+        part = slice(start, start + step)
+        for _, _, is_beyond in _beyond(reference, np.asarray(inputs[part]), kind, columns):
+            found[part] |= is_beyond
+    return found
+
+
+def _beyond(
+    reference: Ranges, inputs: NDArray[Any], kind: str, columns: list[str]
+) -> Iterator[tuple[str, NDArray[Any], NDArray[np.bool_]]]:
+    """A statistic, its values and which of them lie beyond the range, one after the other."""
+    for name, values in _statistics(inputs, kind, columns).items():
+        if name in reference:
+            low, high = reference[name]
+            slack = 1e-6 * (high - low)  # of float32 sums in another order
+            yield name, values, (values < low - slack) | (values > high + slack)
 
 
 def _statistics(inputs: NDArray[Any], kind: str, columns: list[str]) -> dict[str, NDArray[Any]]:

@@ -28,6 +28,20 @@ def promtool(*arguments: str) -> str:
     return done.stdout
 
 
+def test_alertmanager_takes_its_example():
+    if not (program := shutil.which("amtool")):
+        pytest.skip("amtool is not installed: it comes with Alertmanager")
+    command = [program, "check-config", "monitoring/alertmanager.yml"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    routes = loaded(ROOT / "monitoring/alertmanager.yml")["route"]["routes"]
+    matched = [matcher for one in routes for matcher in one["matchers"]]
+    asked = {matcher.partition('"')[2].rstrip('"') for matcher in matched}
+    assert asked < {rule["labels"]["severity"] for rule in rules()}
+
+
 def loaded(path: Path) -> dict:
     return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
 

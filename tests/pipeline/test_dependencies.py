@@ -14,11 +14,14 @@ from lab.training import checkpoints
 NETWORK = "task/networks/${item.network}.py"
 SCORES = ("lab/results/common_scores.py", "lab/results/scores.py")
 MAKE_NUMBERS = (
-    *("lab/cards", "lab/checking", "lab/data", "lab/exporting", "lab/shifts", "lab/training"),
+    *("lab/cards", "lab/checking", "lab/data", "lab/exporting", "lab/training"),
     *("lab/verdict", "task"),
     *SCORES,
     "lab/serving/network.py",
     "lab/serving/reference.py",
+    "lab/shifts/corruptions.py",
+    "lab/shifts/reference.py",
+    "lab/shifts/statistics.py",
 )
 PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))[
     "stages"
@@ -44,11 +47,12 @@ def script_of(stage: str) -> str:
 EXPORT = {
     *("lab/exporting", "lab/training/scoring.py", "lab/verdict"),
     *("lab/serving/network.py", "lab/serving/reference.py"),
+    *("lab/shifts/reference.py", "lab/shifts/statistics.py"),
     *SCORES,
     *("task/dataset.md", "task/metrics.py"),
 }
 MODEL_CARD = {
-    *("lab/cards", "lab/shifts", "lab/verdict", "lab/serving/network.py"),
+    *("lab/cards", "lab/shifts/corruptions.py", "lab/verdict", "lab/serving/network.py"),
     *("task/dataset.md", "task/model.md"),
 }
 JUDGE = "task/networks/${check.labels.model.network}.py"
@@ -58,7 +62,7 @@ JUDGE = "task/networks/${check.labels.model.network}.py"
     ("stage", "code"),
     [
         ("prepare", {"lab/data", "task/data"}),
-        ("check", {"lab/checking", "lab/data"}),
+        ("check", {"lab/checking", "lab/data", "lab/shifts/statistics.py"}),
         ("labels", {"lab/checking", "lab/data", "lab/training", "task/common", JUDGE}),
         ("card", {"lab/checking", "task/dataset.md"}),
         ("train", {"lab/data", "lab/training", "task/common", NETWORK}),

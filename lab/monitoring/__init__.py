@@ -1,0 +1,1 @@
+"""What a service recorded, held against the reference that stage `export` stored."""

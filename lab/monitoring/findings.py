@@ -1,0 +1,89 @@
+"""What a pass comes to: `monitor/monitor.json`, and the line that a terminal shows."""
+
+from datetime import UTC, datetime
+
+from lab.monitoring.watch import Watch
+from lab.report.document import Untrusted, plain
+from lab.results.monitored import Alarm, Look, Monitored, Signal
+
+MOST_NAMED = 3
+
+
+def found(watch: Watch) -> Monitored:
+    """All that the report says, in numbers."""
+    state, params, about = watch.state, watch.params, watch.reference.about
+    return Monitored(
+        schema_version=1,
+        headline=headline(watch),
+        is_alarm=state.alarm is not None,
+        model=about["model"],
+        usual_accuracy=watch.reference.right / watch.reference.examples,
+        records=state.records,
+        windows=state.windows,
+        waiting=watch.rest.waiting,
+        other_models=state.other_models + watch.rest.others,
+        other_shapes=state.other_shapes,
+        start_ms=state.start_ms,
+        end_ms=state.end_ms if state.windows else None,
+        window=params.window,
+        false_alarms=params.false_alarms,
+        least=params.least,
+        looks=state.looks,
+        alarms=state.alarms,
+        feedback=state.feedback,
+        estimate=state.estimate,
+    )
+
+
+def headline(watch: Watch) -> str:
+    """How it stands, in a line.
+
+    For example `alarm since 2026-11-29 10:02: inputs changed (rotated by 15 degrees); slant by
+    0.31, width by 0.12`.
+    """
+    state, alarm = watch.state, watch.state.alarm
+    if alarm is not None:
+        return alarm_line(alarm, on_now(state.looks))
+    if not state.windows:
+        return f"nothing to say yet: {watch.rest.waiting:,} of {watch.params.window:,} answers"
+    over = ""
+    if state.alarms and state.alarms[-1].end_ms is not None:
+        over = f"; the last alarm was over at {moment(state.alarms[-1].end_ms)}"
+    return f"quiet: {state.records:,} answers are like the reference{over}"
+
+
+def alarm_line(alarm: Alarm, on: list[Signal]) -> str:
+    """What drifted, since when, and what fits it."""
+    listed = ", ".join(
+        f"{plain([Untrusted(one.name)])} by {one.distance:.2f}" for one in on[:MOST_NAMED]
+    )
+    more = f" and {len(on) - MOST_NAMED} more" if len(on) > MOST_NAMED else ""
+    cause = f" ({plain([Untrusted(alarm.cause)])})" if alarm.cause else ""
+    return f"alarm since {moment(alarm.start_ms)}: {what(on)} changed{cause}; {listed}{more}"
+
+
+def on_now(looks: list[Look]) -> list[Signal]:
+    """What alarms now: each signal once, by its largest distance, the farthest first."""
+    worst: dict[tuple[str, str], Signal] = {}
+    for one in (signal for look in looks for signal in look.on):
+        key = one.kind, one.name
+        if key not in worst or one.distance > worst[key].distance:
+            worst[key] = one
+    return sorted(worst.values(), key=lambda one: -one.distance)
+
+
+def what(on: list[Signal]) -> str:
+    """Of what the signals are."""
+    kinds = {one.kind for one in on}
+    if kinds & {"input", "unlike"}:
+        return "inputs"
+    return "predicted classes" if "class" in kinds else "accuracy"
+
+
+def moment(time_ms: int) -> str:
+    """A time in UTC.
+
+    >>> moment(1_796_000_000_000)
+    '2026-11-30 02:13 UTC'
+    """
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
