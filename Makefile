@@ -190,9 +190,9 @@ bench-serve: $(READY)  ## measure the service beside what others serve with (hal
 
 # One word for both: with DATA it is data that are checked, without it the code. Only of the command
 # line, for many have a variable of that name.
-check: $(READY)  ## lint, types, workflows, documents; or new data against those trained on (DATA=folder)
+check: $(READY)  ## lint, types, workflows, documents; or new data against those trained on (DATA=folder; KEEP=folder for arrays)
 ifeq ($(origin DATA)$(if $(strip $(DATA)),,: empty),command line)
-	@python check.py --data "$(DATA)"
+	@python check.py --data "$(DATA)" $(if $(call given,KEEP),--keep "$(KEEP)")
 else
 	@ruff format --check .
 	@ruff check .

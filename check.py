@@ -43,11 +43,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("step", nargs="?", choices=("labels", "card"), help="another stage")
     parser.add_argument("--data", type=Path, help="a folder with data that are in no split yet")
+    parser.add_argument(
+        "--keep", type=Path, help="with --data: a folder for arrays of what has labels"
+    )
     arguments = parser.parse_args()
     if arguments.data is not None:
         if arguments.step:
             parser.error(f"--data: goes with no step; got {arguments.step}")
-        check_new(arguments.data)
+        check_new(arguments.data, arguments.keep)
+    elif arguments.keep is not None:
+        parser.error("--keep: goes with --data alone")
     elif arguments.step == "labels":
         check_labels()
     elif arguments.step == "card":
@@ -126,11 +131,15 @@ def write_card() -> None:
     write_text(CARD, card.card(Path(), portrait.caption(data, found), shown))
 
 
-def check_new(folder: Path) -> None:
-    """Holds new data against today's training data; writes no result and records nothing."""
+def check_new(folder: Path, keep: Path | None) -> None:
+    """Holds new data against today's training data; writes no result and records nothing.
+
+    With a folder to `keep` them in they are those that have labels, and stand there as arrays
+    unless a rule is broken that stops the pipeline.
+    """
     tree = params.load()
     data = load_prepared()
-    new = new_data.read(folder, data.description)
+    new = new_data.read(folder, data.description, are_labelled=keep is not None)
     checked = Checked.of(data, new.portion or Portion("new", data.train.inputs[:0], None))
     found = structure.check(checked, tree.check.rules, new.faults)
     texts = {**texts_of(data), **({"new": new.texts} if new.texts else {})}
@@ -141,6 +150,8 @@ def check_new(folder: Path) -> None:
     print(f"\nthe whole page: {FOLDER / 'check.html'}", flush=True)
     if found.broken("stop"):
         sys.exit(EXIT_BROKEN)
+    if keep is not None:
+        print(f"{keep}: {new_data.save(new, folder, keep):,} examples with labels", flush=True)
 
 
 def texts_of(data: Prepared) -> dict[str, Sequence[str]]:

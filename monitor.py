@@ -27,6 +27,7 @@ from lab.tracking import recording as tracking
 
 EXIT_ALARM = 1
 STATE = "state.npz"
+IN_PRODUCTION = Path("models/production") / references.FILE.name
 KEEP_SECONDS = 5.0  # of work that a kill may lose
 
 
@@ -34,7 +35,12 @@ def main() -> None:
     """Goes through what was recorded since the last time, then says how it stands."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=Path, help="a folder; else serve.record of params.yaml")
-    parser.add_argument("--reference", type=Path, default=references.FILE, help="of the model")
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        default=IN_PRODUCTION if IN_PRODUCTION.exists() else references.FILE,
+        help="of the model; default: in production, else exported",
+    )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for the report")
     parser.add_argument("--calm", action="store_true", help="exit code 0 at an alarm, too")
     options = parser.parse_args()

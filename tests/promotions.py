@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from lab.base import gto
 from lab.registry import history, ledger
 from lab.registry.promotion import Promotion
+from lab.shifts import reference as references
 
 DIGEST = "0123456789abcdef" * 4
 EPOCHS = {"first": 1, "better": 12, "worse": 3}
@@ -91,10 +92,13 @@ class Shelf(Repository):
         found = {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest()
             for path in folder.iterdir()
-            if path.name != "promotion.json"
+            if path.name not in ("promotion.json", "reference.npz")
         }
         if found != files:
             yield f"models/production holds {sorted(found)}, not {sorted(files)}"
+        models = references.read(folder / "reference.npz").about["models"]
+        if now.files["model"] not in models.values():
+            yield "reference.npz is of another version"
         if self.json("models/production/promotion.json") != json.loads(now.text()):
             yield "promotion.json is another"
         if recorded and self.champion() != now.results_sha256:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lab.base.errors import DataError, shortened
-from lab.base.files import read_bytes
+from lab.base.files import read_bytes, replacing_all
 from lab.base.task_code import imported, running_task_code
 from lab.checking.portions import Portion, named, sentence
 from lab.data.description import Description
@@ -51,8 +51,8 @@ class New:
         self.faults.append(Fault(sentence=sentence(shown)))
 
 
-def read(folder: Path, described: Description) -> New:
-    """Reads a folder in whichever form it is.
+def read(folder: Path, described: Description, *, are_labelled: bool = False) -> New:
+    """Reads a folder in whichever form it is; of records those alone that have labels, if asked.
 
     Raises:
         DataError: there is no such folder, or nothing in it that could be data.
@@ -63,7 +63,7 @@ def read(folder: Path, described: Description) -> New:
     if (folder / "inputs.npy").exists():
         return _stored(folder, described)
     if records.are_in(folder):
-        return _recorded(folder, described)
+        return _recorded(folder, described, are_labelled)
     if (reader := _reader()) is not None:
         with running_task_code("task/data"):
             examples = reader(folder, described)
@@ -77,6 +77,25 @@ def read(folder: Path, described: Description) -> New:
         f"{folder}: must have inputs.npy (or {forms}), or task/data a function {READER}; "
         "got neither; see docs/data-checks.md"
     )
+
+
+def save(new: New, folder: Path, keep: Path) -> int:
+    """Writes what was read from a folder as inputs.npy and labels.npy; how many examples.
+
+    Raises:
+        DataError: not all of them have labels.
+    """
+    if new.portion is None or new.portion.labels is None:
+        raise DataError(
+            f"{folder}: must hold examples with labels to be kept; got none, or not for all; "
+            "label them, or leave KEEP out"
+        )
+    arrays = {"inputs.npy": new.portion.inputs, "labels.npy": new.portion.labels}
+    with replacing_all([keep / name for name in arrays]) as temporaries:
+        for temporary, array in zip(temporaries, arrays.values(), strict=True):
+            with temporary.open("wb") as file:
+                np.save(file, np.asarray(array))
+    return len(new.portion.labels)
 
 
 def _reader() -> Callable[[Path, Description], Any] | None:
@@ -166,8 +185,8 @@ def _known(
 # --- what was asked of the service ---------------------------------------------------------------
 
 
-def _recorded(folder: Path, described: Description) -> New:
-    """All inputs; their labels, where somebody said what every one of them was."""
+def _recorded(folder: Path, described: Description, are_labelled: bool) -> New:
+    """All inputs, or those with labels; labels, where somebody said what every one of them was."""
     inputs: dict[str, NDArray[Any]] = {}
     said: dict[str, str] = {}
     new, others = New(), 0
@@ -183,6 +202,8 @@ def _recorded(folder: Path, described: Description) -> New:
     if others:
         wanted = f"{described.dtype} {described.shape}"
         new.broken(f"inputs must be {wanted}, as training has them; {others:,} records are not")
+    if are_labelled:
+        inputs = {identity: one for identity, one in inputs.items() if identity in said}
     labels = None
     if inputs and inputs.keys() <= said.keys():
         places = {name: place for place, name in enumerate(described.class_names)}

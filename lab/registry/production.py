@@ -9,9 +9,11 @@ from lab.base.files import replacing_all, sha256
 from lab.base.records import read_record
 from lab.registry.promotion import MAX_BYTES, Promotion, file_name
 from lab.results.exported import EXPORTS
+from lab.shifts import reference as references
 
 FOLDER = Path("models/production")
 RECORD = FOLDER / "promotion.json"  # which version these are
+REFERENCE = references.FILE.name  # of the version's answers, for monitor.py
 
 
 def lay_out(root: Path, one: Promotion, folder: Path = FOLDER) -> bool:
@@ -30,6 +32,9 @@ def lay_out(root: Path, one: Promotion, folder: Path = FOLDER) -> bool:
     found = contents(root, one, {path.name: digest for path, digest in lacking.items()})
     said = one.text().encode()
     writing = {path: found[path.name] for path in lacking}
+    has_own = _belongs(beside := folder / REFERENCE, one)
+    if not has_own and (content := _reference(root, one)):
+        writing[beside] = content
     if not record.is_file() or record.read_bytes() != said:
         writing[record] = said
     if writing:
@@ -37,6 +42,8 @@ def lay_out(root: Path, one: Promotion, folder: Path = FOLDER) -> bool:
             for temporary, content in zip(temporaries, writing.values(), strict=True):
                 temporary.write_bytes(content)
     others = {*folder.glob("*.onnx")} - wanted.keys()
+    if beside.exists() and not has_own and beside not in writing:  # of the version before
+        others.add(beside)
     for path in others:
         path.unlink()
     return bool(writing or others)
@@ -107,6 +114,23 @@ def _of_dvc(root: Path, one: Promotion, names: list[str]) -> dict[str, bytes]:
             f"{EXPORTS / names[0]}: DVC must have it of {one.title}; got none ({reason}); run "
             f"`git checkout {one.commit[:12]}`, `make pull` and `make repro` in another clone"
         ) from None
+
+
+def _reference(root: Path, one: Promotion) -> bytes | None:
+    """What a version's answers are held against; a model that was exported before had none."""
+    if _belongs(path := root / references.FILE, one):
+        return path.read_bytes()
+    try:
+        return _of_dvc(root, one, [REFERENCE])[REFERENCE]
+    except DataError:
+        return None
+
+
+def _belongs(path: Path, one: Promotion) -> bool:
+    try:
+        return one.files["model"] in references.read(path).about["models"].values()
+    except DataError:
+        return False
 
 
 def _is(path: Path, digest: str) -> bool:

@@ -112,6 +112,7 @@ class Recorder:
         self._most_bytes = most_bytes - 2 * JOURNAL_BYTES  # of Parquet; two journals lie in memory
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder)
+        (folder / ".gitignore").write_text("*\n", encoding="ascii")  # what users sent
         for left in folder.glob(f"*{CURRENT}"):  # of a process that was killed
             left.replace(left.with_suffix(FULL))
         numbers = [int(path.stem) for path in folder.iterdir() if path.stem.isdigit()]

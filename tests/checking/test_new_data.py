@@ -82,6 +82,26 @@ def test_what_the_service_recorded_is_new_data(tmp_path: Path):
     assert np.array_equal(whole.portion.labels, answers)
 
 
+def test_recorded_inputs_with_labels_are_kept_as_arrays(tmp_path: Path):
+    arrays = images(1)
+    inputs, labels = arrays["test_inputs"], [NORTH, EAST, NORTH]
+    folder = recorded(tmp_path / "records", inputs, labels)
+    described = prepared(images()).description
+
+    new = new_data.read(folder, described, are_labelled=True)
+    assert new_data.save(new, folder, tmp_path / "a" / "kept") == 3
+
+    again = read(tmp_path / "a" / "kept")
+    assert said(again) == []
+    assert np.array_equal(again.portion.inputs, inputs[:3])
+    assert again.portion.labels.tolist() == [0, 1, 0]
+
+    without = new_data.read(recorded(tmp_path / "none", inputs), described, are_labelled=True)
+    with pytest.raises(DataError, match="must hold examples with labels to be kept; got none"):
+        new_data.save(without, tmp_path / "none", tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
 def test_records_of_another_model_and_unknown_labels_are_named(tmp_path: Path):
     inputs = images(1)["test_inputs"]
     other = read(recorded(tmp_path / "other", inputs[:, 1:]))
