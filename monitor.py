@@ -101,10 +101,10 @@ def watched(records: Path, reference: Reference, tree: Params, folder: Path) -> 
 
 def write(result: Monitored, watch: Watch, folder: Path, records: Path, tree: Params) -> None:
     """The report, its numbers, the service's copy of them, the run in MLflow."""
-    shown, pictures = page.report(result, watch)
+    shown, without_inputs, pictures = page.report(result, watch)
     for name, content in pictures.items():
         write_bytes(folder / name, content)
-    write_text(folder / "report.md", markdown(shown, None))
+    write_text(folder / "report.md", markdown(without_inputs, None))
     write_text(folder / "report.html", hypertext(shown, pictures))
     write_json(folder / NAME, result.model_dump())
     try:
@@ -113,7 +113,7 @@ def write(result: Monitored, watch: Watch, folder: Path, records: Path, tree: Pa
         print(f"{records / NAME}: {error.strerror}; the service's /metrics does without it")
     with tracking.recording(runs.run(result, tree, watch, records), waits=False) as active:
         active.metrics(runs.metrics(result), step=result.windows)
-        active.artifact(folder / "report.html")
+        active.artifact(folder / "report.md")  # a server may get it: no input of a client
         active.artifact(folder / NAME)
 
 

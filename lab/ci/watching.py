@@ -42,7 +42,9 @@ def text_of(path: Path) -> str:
     if len(text) > MOST_CHARACTERS:
         text = text[:MOST_CHARACTERS].rpartition("\n")[0] + "\n\nCut here: it is too long.\n"
     run = workflow.run_url()
-    return text + (f"\nThe whole page is among the artifacts of [the run]({run}).\n" if run else "")
+    if not run:
+        return text
+    return f"{text}\nInputs are shown in monitor/report.html, on the machine of [the run]({run}).\n"
 
 
 def update(api: Api, found: Monitored, text: str) -> str:

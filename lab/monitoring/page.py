@@ -48,28 +48,33 @@ TO_DO: dict[str, Line] = {
 }
 
 
-def report(result: Monitored, watch: Watch) -> tuple[Page, Pictures]:
-    """The page and its pictures."""
+def report(result: Monitored, watch: Watch) -> tuple[Page, Page, Pictures]:
+    """The page, the same without pictures and what clients sent, and the pictures."""
     on, alarm = on_now(result.looks), result.now
     word = "Alarm" if alarm else "Quiet" if result.windows else "Nothing yet"
-    blocks: list[Block] = [
+    head: list[Block] = [
         Paragraph([Strong(word), " ", Untrusted(shortened(_rest_of(result.headline), 400))])
     ]
     pictures: Pictures = {}
+    shown: list[Block] = []
     if alarm is not None:
-        blocks += _alarm(alarm, on, result)
-        blocks += _shown(watch, on, pictures)
-    blocks += _accuracy(result)
-    if watch.state.points:
-        from lab.monitoring import pictures as drawing
+        head += _alarm(alarm, on, result)
+        shown = [*_inputs(watch, pictures), *_distributions(watch, on, pictures)]
+    accuracy, over_time = _accuracy(result), _over_time(result, watch, pictures)
+    rest = [*_looks(result), *_alarms(result.alarms), _how(result)]
+    whole = [*head, *shown, *accuracy, *over_time, *rest]
+    title = f"What the service is asked: {result.model}"
+    without = [*head, *accuracy, *rest]
+    return Page("monitor", title, whole), Page("monitor", title, without), pictures
 
-        blocks += [Heading(["Over time"]), TIME]
-        _draw(pictures, TIME, drawing.over_time(watch.state, result.least))
-    blocks += _looks(result)
-    if result.alarms:
-        blocks += _alarms(result.alarms)
-    blocks.append(_how(result))
-    return Page("monitor", f"What the service is asked: {result.model}", blocks), pictures
+
+def _over_time(result: Monitored, watch: Watch, pictures: Pictures) -> list[Block]:
+    if not watch.state.points:
+        return []
+    from lab.monitoring import pictures as drawing
+
+    _draw(pictures, TIME, drawing.over_time(watch.state, result.least))
+    return [Heading(["Over time"]), TIME]
 
 
 def _rest_of(headline: str) -> str:
@@ -99,28 +104,29 @@ def _alarm(alarm: Alarm, on: list[Signal], result: Monitored) -> list[Block]:
     return [Bullets(lines), Heading(["What to do"]), Paragraph(TO_DO[kind])]
 
 
-def _shown(watch: Watch, on: list[Signal], pictures: Pictures) -> list[Block]:
+def _inputs(watch: Watch, pictures: Pictures) -> list[Block]:
+    """Some of what clients sent, beside what was held out."""
     state, reference = watch.state, watch.reference
-    blocks: list[Block] = []
-    if state.shown is not None and len(state.shown):
-        blocks.append(Heading(["Side by side"]))
-        if reference.about["kind"].endswith("image"):
-            from lab.monitoring import pictures as drawing
+    if state.shown is None or not len(state.shown):
+        return []
+    heading = Heading(["Side by side"])
+    if not reference.about["kind"].endswith("image"):
+        return [heading, _table_of_examples(watch, state.shown)]
+    from lab.monitoring import pictures as drawing
 
-            text = (
-                "Above what was held out, below the most telling of the newest, by predicted class."
-            )
-            blocks += [Paragraph([text]), EXAMPLES]
-            _draw(pictures, EXAMPLES, drawing.side_by_side(state, reference))
-        else:
-            blocks.append(_table_of_examples(watch, state.shown))
-    block = state.telling
-    if block is not None and any(one.kind == "input" for one in on):
-        from lab.monitoring import pictures as drawing
+    _draw(pictures, EXAMPLES, drawing.side_by_side(state, reference))
+    text = "Above what was held out, below the most telling of the newest, by predicted class."
+    return [heading, Paragraph([text]), EXAMPLES]
 
-        blocks += [Heading(["What changed"]), DISTRIBUTIONS]
-        _draw(pictures, DISTRIBUTIONS, drawing.distributions(on, block, reference))
-    return blocks
+
+def _distributions(watch: Watch, on: list[Signal], pictures: Pictures) -> list[Block]:
+    block = watch.state.telling
+    if block is None or not any(one.kind == "input" for one in on):
+        return []
+    from lab.monitoring import pictures as drawing
+
+    _draw(pictures, DISTRIBUTIONS, drawing.distributions(on, block, watch.reference))
+    return [Heading(["What changed"]), DISTRIBUTIONS]
 
 
 def _table_of_examples(watch: Watch, shown: Inputs) -> Table:
@@ -218,6 +224,8 @@ def _alarms(alarms: list[Alarm]) -> list[Block]:
         ]
         for one in reversed(alarms)
     ]
+    if not rows:
+        return []
     return [Heading(["Alarms"]), Table(("Since", "Until", "Signals", "Fits best"), rows)]
 
 

@@ -70,7 +70,7 @@ def test_an_alarm_is_named_on_one_line_and_by_the_exit_code(project):
     assert found.now is not None
     assert (found.records, found.feedback.labels) == (2_000, 400)
     text = (project / "monitor/report.md").read_text(encoding="utf-8")
-    for part in ("What to do", "Side by side", "Accuracy", "Over time"):
+    for part in ("What to do", "Accuracy", "Every signal"):
         assert f"### {part}\n" in text
     assert "What fits best: `rotated by 30 degrees`" in text
     page = (project / "monitor/report.html").read_text(encoding="utf-8")
