@@ -21,6 +21,7 @@ from lab.monitoring.watch import State, Watch
 from lab.report.hypertext import hypertext
 from lab.report.markdown import markdown
 from lab.results.monitored import FOLDER, NAME, Monitored
+from lab.serving.records import are_in
 from lab.shifts import reference as references
 from lab.shifts.reference import Reference
 from lab.tracking import recording as tracking
@@ -77,6 +78,11 @@ def watched(records: Path, reference: Reference, tree: Params, folder: Path) -> 
     Raises:
         DataError: the records are none, are damaged, or are all of another model.
     """
+    if records.is_dir() and not are_in(records):
+        raise DataError(
+            f"{records}: must be a folder that a service records in; got one without records; "
+            "name another one, or start the service with it"
+        )
     key = kept.key_of(reference, tree.monitor, records)
     path = folder / STATE
     before = kept.read(path, key)

@@ -122,6 +122,11 @@ def test_mistakes_are_one_line(project):
         return said
 
     assert "nowhere: must be a folder of records" in mistake("--records", "nowhere")
+    (project / "empty").mkdir()
+    assert "empty: must be a folder that a service records in; got one without" in mistake(
+        "--records", "empty"
+    )
+    assert not [*(project / "empty").iterdir()]
     assert "no such file; run `dvc repro export`" in mistake("--reference", "nothing.npz")
     record(project / "others", 1, blobs(150, 1), sha256="77" * 32)
     assert "must be of a model of the reference (5a5a5a5a5a5a); got 777777777777" in mistake(
