@@ -13,9 +13,11 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab.base import dvc, locks, params
 from lab.base.errors import LabError
+from lab.base.files import write_bytes
 from lab.base.params import Params
 from lab.base.progress import EpochProgress
 from lab.data.prepared import verify
@@ -40,10 +42,39 @@ def main() -> None:
         processes.warm_up()
     locks.repair()
     locks.require_free()
-    names = list(tree.models) if options.force else out_of_date()
-    if not names:
+    stale = out_of_date()
+    names = [name for name in tree.models if options.force or f"train@{name}" in stale]
+    if not names and "compare" not in stale:
         print("every model is up to date")
         return
+    done: list[str] = []
+    try:
+        if names:
+            train_all(tree, names, options, done)
+        else:
+            compare_all(done)
+    finally:  # with the runs already on their way, so that a kill from here on takes none of them
+        if done:
+            record_in_dvc(done)
+        for name in names:
+            if f"train@{name}" in done:
+                checkpoints.clear(name)
+
+
+def train_all(
+    tree: Params, names: Sequence[str], options: argparse.Namespace, done: list[str]
+) -> None:
+    """Trains models, records their runs, and compares if none is lost.
+
+    Args:
+        tree: the params.
+        names: the models.
+        options: of the command line.
+        done: takes the stages that are complete.
+
+    Raises:
+        LabError: a stack is lost, or `params.yaml` is not any more what was trained.
+    """
     todo = [Stack(name, seeds) for name in names for seeds in stacks.stacks(tree.train)]
     with (
         ExitStack() as whole,
@@ -52,7 +83,12 @@ def main() -> None:
         open_runs = record(tree, names, whole)
         finished = whole.enter_context(closing(outcomes(tree, todo, options, progress)))
         lost = collect(tree, todo, finished, open_runs)
-        finish(tree, [name for name in names if name not in {stack.model for stack in lost}], lost)
+        if params.load() != tree:
+            raise LabError("params.yaml changed meanwhile; the results are not recorded in DVC")
+        done += [f"train@{name}" for name in names if name not in {one.model for one in lost}]
+        if lost:
+            raise killed(lost, "the other models are written and recorded; ")
+        compare_all(done)
 
 
 def parse() -> argparse.Namespace:
@@ -68,18 +104,19 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def out_of_date() -> list[str]:
-    """The models whose results DVC would not accept as they are.
+def out_of_date() -> dict[str, object]:
+    """The stages whose results DVC would not accept as they are: of models, and `compare`.
 
     Raises:
         LabError: the data are out of date, or DVC cannot tell.
     """
-    changed = json.loads(dvc.run("status", "--json", "prepare", "check", "train"))
+    stages = ("prepare", "check", "train", "compare")
+    changed: dict[str, object] = json.loads(dvc.run("status", "--json", *stages))
     if "prepare" in changed:
         raise LabError("the prepared data are out of date; run `dvc repro --force prepare`")
     if "check" in changed:
         raise LabError("the check of the data is out of date; run `dvc repro check`")
-    return [stage.removeprefix("train@") for stage in changed]
+    return changed
 
 
 @dataclass(frozen=True)
@@ -153,28 +190,12 @@ def write(tree: Params, name: str, parts: Sequence[Done], active: ActiveRun) -> 
     print(f"{name}: test accuracy {results.test.accuracy.mean:.4f} over {len(results.seeds)} seeds")
 
 
-def finish(tree: Params, complete: Sequence[str], lost: Sequence[Stack]) -> None:
-    """Compares if nothing is lost, and records the stages in DVC as if it had run them.
-
-    Raises:
-        LabError: a stack is lost, or `params.yaml` is not any more what was trained.
-    """
+def compare_all(done: list[str]) -> None:
+    """Runs stage `compare`, and notes that it is done."""
     import compare  # here, because worker processes import this file as well
 
-    if params.load() != tree:
-        raise LabError("params.yaml changed meanwhile; the results are not recorded in DVC")
-    done = [f"train@{name}" for name in complete]
-    try:
-        if not lost:
-            compare.main()
-            done.append("compare")
-    finally:
-        if done:
-            record_in_dvc(done)
-        for name in complete:
-            checkpoints.clear(name)
-    if lost:
-        raise killed(lost, "the other models are written and recorded; ")
+    compare.main()
+    done.append("compare")
 
 
 def record_in_dvc(stages: Sequence[str]) -> None:
@@ -183,9 +204,13 @@ def record_in_dvc(stages: Sequence[str]) -> None:
     Raises:
         LabError: it refuses, as while another DVC works on the same files.
     """
+    lock = Path("dvc.lock")
+    before = lock.read_bytes() if lock.exists() else None
     try:
         dvc.run("commit", "-f", *stages)
     except LabError as error:
+        if before is not None:
+            write_bytes(lock, before)  # DVC writes it in place, and may have been killed in it
         again = f"dvc commit -f {' '.join(stages)}"
         raise LabError(
             f"{error}; the results are written and not recorded: then run `{again}`"

@@ -87,6 +87,7 @@ def group_run(params: Params, models: Sequence[str], data: Description, group: s
         ),
         dataset=Dataset(name=data.name, digest=data.train.sha256, context="training"),
         fingerprint=f"train_parallel {group}",
+        is_again=any(checkpoints.exist(model) for model in models),
     )
 
 

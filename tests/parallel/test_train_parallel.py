@@ -17,7 +17,6 @@ from processes import PROMPT_SECONDS, ray_node, wait_for
 from support import CHECK, PATIENCE_SECONDS, copy_of_the_code, run_in, started
 
 import train_parallel
-from lab.base import params
 from lab.base.errors import LabError
 from lab.data.description import DESCRIPTION, write_description
 from lab.data.prepared import PREPARED, save_prepared
@@ -265,14 +264,41 @@ def test_workers_end_with_a_killed_script(project):
     process.communicate()
 
 
-def test_params_that_change_meanwhile_are_not_recorded(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(SMALL, encoding="utf-8")
-    tree = params.load()
-    Path("params.yaml").write_text(LONG, encoding="utf-8")
+def test_params_that_change_meanwhile_are_not_recorded(project):
+    project.params(SMALL.replace("epochs: 10", "epochs: 100"))
+    process = project.start()
+    wait_for(process, "epoch 1,")
+    project.params(SMALL.replace("epochs: 10", "epochs: 101"))
+    output = process.communicate(timeout=PATIENCE_SECONDS)[0]
 
-    with pytest.raises(LabError, match="changed meanwhile"):
-        train_parallel.finish(tree, ["first"], [])
+    assert process.returncode == 2
+    assert output.splitlines()[-1].startswith("train_parallel.py: params.yaml changed meanwhile; ")
+    assert project.out_of_date() == ["train@first", "train@second"]
+
+
+def test_a_comparison_that_is_lacking_alone_is_made(project):
+    """As when the process that records results in DVC was killed between two stages."""
+    project.params(SMALL.replace("margin: 0.001", "margin: 0.002"))
+    output = project.train()
+
+    assert "epoch" not in output
+    assert "first - second: " in output or "second - first: " in output
+    assert project.train() == "every model is up to date\n"
+
+
+def test_a_lock_file_that_dvc_left_half_written_is_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text("schema: '2.0'\n", encoding="utf-8")
+
+    def killed(*arguments: str) -> str:
+        Path("dvc.lock").write_text("sche", encoding="utf-8")
+        raise LabError(f"dvc {arguments[0]}: exit -9")
+
+    monkeypatch.setattr(train_parallel.dvc, "run", killed)
+    with pytest.raises(LabError, match="then run `dvc commit -f train@first`"):
+        train_parallel.record_in_dvc(["train@first"])
+
+    assert Path("dvc.lock").read_text(encoding="utf-8") == "schema: '2.0'\n"
 
 
 @pytest.mark.parametrize(

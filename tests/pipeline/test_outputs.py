@@ -33,6 +33,7 @@ def test_every_promised_file_is_there(trained):
         "metrics/confusion_matrix.png",
         "metrics/dataset.json",
         "metrics/scores.json",
+        "models/export/reference.npz",
         "metrics/runs/relu_8.json",
         "metrics/runs/linear_4.json",
         "metrics/curves/relu_8.csv",

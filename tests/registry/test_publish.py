@@ -149,7 +149,7 @@ def test_who_comes_second_is_told(published, github, tmp_path):
 
 def test_a_branch_that_may_not_be_pushed_stays_behind(published, github):
     hook = published.origin / "hooks/update"
-    hook.write_text("#!/bin/sh\ncase $1 in refs/heads/*) echo protected; exit 1;; esac\n")
+    hook.write_text("#!/bin/sh\ncase $1 in refs/heads/*) echo protected; exit 1;; esac\n", "utf-8")
     hook.chmod(0o755)
     judged(published)
     assert "main stays behind the tags, which is no harm" in published.promote("publish")
