@@ -150,7 +150,7 @@ def commit_of_working_tree(root: Path) -> str:
     with tempfile.TemporaryDirectory() as temporary:
         index, copy = root / git(root, "rev-parse", "--git-path", "index"), Path(temporary, "index")
         if index.exists():
-            shutil.copy(index, copy)
+            shutil.copy2(index, copy)  # its time tells git which edits it could not see
         variables = {**SOMEBODY, "GIT_INDEX_FILE": str(copy)}
 
         def write(*arguments: str, given: str = "") -> str:

@@ -84,6 +84,6 @@ def moment(time_ms: int) -> str:
     """A time in UTC.
 
     >>> moment(1_796_000_000_000)
-    '2026-11-30 02:13 UTC'
+    '2026-11-30 00:53 UTC'
     """
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,5 +1,6 @@
 """git, asked by its command line."""
 
+import os
 import subprocess
 
 import pytest
@@ -120,6 +121,23 @@ def test_what_lies_in_the_working_tree_becomes_a_commit_and_nothing_else_changes
     assert git(repository, "status", "--porcelain") == status
     assert (repository / ".git/index").read_bytes() == index
     assert git(repository, "for-each-ref").count("\n") == 0
+
+
+def test_an_edit_in_the_moment_in_which_git_wrote_its_index_is_seen(repository):
+    """Clocks of files stand still for milliseconds, on a busy machine for longer."""
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    git(repository, "config", "core.trustCTime", "false")
+    moment = (1_700_000_000 * 10**9,) * 2
+    file = repository / "file"
+    file.write_bytes(b"1")
+    os.utime(file, ns=moment)
+    git(repository, "add", "--all")
+    git(repository, *identity, "commit", "--quiet", "--message", "first")
+    file.write_bytes(b"2")
+    for each in (file, repository / ".git/index"):
+        os.utime(each, ns=moment)
+
+    assert git(repository, "show", f"{commit_of_working_tree(repository)}:file") == "2"
 
 
 @pytest.mark.parametrize("option", [

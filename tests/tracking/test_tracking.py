@@ -321,8 +321,11 @@ def test_what_was_killed_before_all_was_written_is_written_by_the_next(
     """A power cut, or a container that was stopped, kills the script and the writer together."""
     end = "os.kill(os.getpid(), signal.SIGKILL)" if dies == "script" else "pass"
     writer = "{active._writer._process.pid}"
-    kill = f"subprocess.Popen(['sh', '-c', f'sleep 0.5; pkill -9 -s {writer}'])"
-    script(f"time.sleep(0.5); {kill}; {end}", **LEAVES)
+    seconds = 0.1 if dies == "script" else 0.5  # in which a script comes to its end
+    kill = f"subprocess.Popen(['sh', '-c', f'sleep {seconds}; pkill -9 -s {writer}'])"
+    wait = "while not active._writer._journal.exists(): time.sleep(0.01)"
+    indent = " " * 8
+    script(f"pass\n{indent}{wait}\n{indent}{kill}; {end}", **LEAVES)
     time.sleep(1)
     assert len(left()) == 1
 
