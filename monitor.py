@@ -18,6 +18,7 @@ from lab.base.serve_params import OFF
 from lab.monitoring import kept, page, runs
 from lab.monitoring.findings import found
 from lab.monitoring.watch import State, Watch
+from lab.registry import production
 from lab.report.hypertext import hypertext
 from lab.report.markdown import markdown
 from lab.results.monitored import FOLDER, NAME, Monitored
@@ -28,7 +29,7 @@ from lab.tracking import recording as tracking
 
 EXIT_ALARM = 1
 STATE = "state.npz"
-IN_PRODUCTION = Path("models/production") / references.FILE.name
+IN_PRODUCTION = production.FOLDER / production.REFERENCE
 KEEP_SECONDS = 5.0  # of work that a kill may lose
 
 

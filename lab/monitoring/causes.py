@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lab.monitoring.blocks import Block
+from lab.monitoring.looks import cumulative
 from lab.shifts.corruptions import Corrupt, corruptions
 from lab.shifts.reference import Reference, counted
 from lab.shifts.statistics import Inputs, Values
@@ -25,6 +25,23 @@ COLUMN_TRIES = 50  # to find a change of rows in as many columns
 Mirror = Callable[[Inputs], Inputs]
 
 
+def _same(images: Inputs) -> Inputs:
+    return images
+
+
+# By the first word of a corruption of images its other directions, and how an image is mirrored
+# before it and after it.
+MIRRORS: Mapping[str, Mapping[str, Mirror]] = {
+    "rotated": {"": _same, " clockwise": lambda images: images[..., ::-1]},
+    "shifted": {
+        " down and right": _same,
+        " down and left": lambda images: images[..., ::-1],
+        " up and right": lambda images: images[..., ::-1, :],
+        " up and left": lambda images: images[..., ::-1, ::-1],
+    },
+}
+
+
 class Causes:
     """The candidates for the inputs of one reference; computed when first asked."""
 
@@ -36,9 +53,9 @@ class Causes:
         """By name the difference of the cumulative distributions [S, B] that each makes."""
         reference, inputs = self._reference, self._reference.inputs
         with np.errstate(all="ignore"):
-            usual = _cumulative(counted(reference.bins(inputs)))
+            usual = cumulative(counted(reference.bins(inputs)))
             return {
-                name: _cumulative(counted(reference.bins(changed))) - usual
+                name: cumulative(counted(reference.bins(changed))) - usual
                 for name, changed in _changed(reference.about, inputs)
             }
 
@@ -47,8 +64,8 @@ class Causes:
 
         For example `rotated by 15 degrees`, or `about 40 % of inputs are inverted`.
         """
-        usual = _cumulative(self._reference.counts_SB)
-        seen = _cumulative(block.counts_SB) - usual
+        usual = cumulative(self._reference.counts_SB)
+        seen = cumulative(block.counts_SB) - usual
         total = float((seen**2).sum())
         chance = _chance(usual, block.inputs) + _chance(usual, self._reference.examples)
         if total <= LEAST_SEEN * chance:
@@ -59,7 +76,7 @@ class Causes:
             for fit in (_whole(seen, candidate, name), _part(seen, candidate, name))
         ]
         if (mixed := self._other_classes(block)) is not None:
-            left = float(((seen - (_cumulative(mixed) - usual)) ** 2).sum())
+            left = float(((seen - (cumulative(mixed) - usual)) ** 2).sum())
             fits.append((left, "other shares of classes"))
         left, name = min(fits, default=(total, ""))
         return name if left - chance <= (1 - LEAST_EXPLAINED) * (total - chance) else None
@@ -93,25 +110,11 @@ def _part(seen: Values, candidate: Values, name: str) -> tuple[float, str]:
 
 def _changed(about: Mapping[str, Any], inputs: Inputs) -> Iterator[tuple[str, Inputs]]:
     """Every corruption; of images in other directions, of rows in other columns, too."""
-    kind = about["kind"]
-    plain: Mirror = lambda images: images  # noqa: E731
-    mirrors: dict[str, Mirror] = {"": plain}
-    for name, corrupt in corruptions(kind, inputs.shape[1:]).items():
-        if name.startswith("rotated"):
-            mirrors = {"": plain, " clockwise": lambda images: images[..., ::-1]}
-        elif name == "shifted":
-            mirrors = {
-                " down and right": plain,
-                " down and left": lambda images: images[..., ::-1],
-                " up and right": lambda images: images[..., ::-1, :],
-                " up and left": lambda images: images[..., ::-1, ::-1],
-            }
-        else:
-            mirrors = {"": plain}
-        if kind == "row":
+    for name, corrupt in corruptions(about["kind"], inputs.shape[1:]).items():
+        if about["kind"] == "row":
             yield from _by_column(name, corrupt, inputs, about["columns"])
             continue
-        for direction, mirror in mirrors.items():
+        for direction, mirror in MIRRORS.get(name.partition(" ")[0], {"": _same}).items():
             yield name + direction, _mirrored(inputs, corrupt, mirror)
 
 
@@ -134,8 +137,3 @@ def _mirrored(inputs: Inputs, corrupt: Corrupt, mirror: Mirror) -> Inputs:
     """Mirrored, changed, and mirrored back."""
     given = np.ascontiguousarray(mirror(inputs))
     return np.ascontiguousarray(mirror(corrupt(given, np.random.default_rng(0))))
-
-
-def _cumulative(counts_SB: NDArray[Any]) -> Values:
-    sums = np.cumsum(counts_SB, axis=1).astype(np.float64)
-    return np.asarray(sums / np.maximum(sums[:, -1:], 1))

@@ -11,8 +11,10 @@ What is certain may still be too small to matter, so a distance also has to reac
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from lab.checking.classes import fisher, holm
@@ -82,14 +84,15 @@ def look(block: Block, reference: Reference, alpha: float, least: float) -> Look
 
 def distances(counts_SB: Counts, reference_SB: Counts) -> Values:
     """Kolmogorov-Smirnov distances [S] of counts in the same bins."""
-    shares = [_cumulative(counts) for counts in (counts_SB, reference_SB)]
+    shares = [cumulative(counts) for counts in (counts_SB, reference_SB)]
     found: Values = np.abs(shares[0] - shares[1]).max(axis=1)
     return found
 
 
-def _cumulative(counts_SB: Counts) -> Values:
+def cumulative(counts_SB: NDArray[Any]) -> Values:
+    """The shares [S, B] of what lies in a bin or before it."""
     sums = np.cumsum(counts_SB, axis=1).astype(np.float64)
-    return sums / np.maximum(sums[:, -1:], 1)
+    return np.asarray(sums / np.maximum(sums[:, -1:], 1))
 
 
 def _inputs(block: Block, reference: Reference) -> list[_Compared]:
@@ -106,7 +109,7 @@ def _inputs(block: Block, reference: Reference) -> list[_Compared]:
 
 def _medians(counts_SB: Counts, reference: Reference) -> list[float | None]:
     """About in the middle: an edge of the bin that holds it."""
-    middles = (_cumulative(counts_SB) < 0.5).sum(axis=1)
+    middles = (cumulative(counts_SB) < 0.5).sum(axis=1)
     last = reference.edges_SB.shape[1] - 1
     edges = np.take_along_axis(reference.edges_SB, np.minimum(middles, last)[:, None], axis=1)
     return [edge if math.isfinite(edge) else None for edge in edges[:, 0].tolist()]
