@@ -60,8 +60,9 @@ tune: $(READY)  ## search better params (MODEL=; SECONDS= or TRAININGS=; APPLY=1
 serve: $(READY)  ## answer with the exported model, on http://127.0.0.1:8000 (MODEL=, an ONNX file; PORT=)
 	@python serve.py $(if $(call given,MODEL),--model "$(MODEL)") $(if $(call given,PORT),--port "$(PORT)")
 
-monitor: $(READY)  ## hold what the service recorded against the test split (RECORDS=folder)
-	@python monitor.py $(if $(call given,RECORDS),--records "$(RECORDS)")
+monitor: $(READY)  ## hold what the service recorded against the test split (RECORDS=folder, SERVICE=address)
+	@python monitor.py $(if $(call given,RECORDS),--records "$(RECORDS)") \
+	  $(if $(call given,SERVICE),--service "$(SERVICE)")
 
 # What builds the documents is installed apart, as it has pins of its own.
 DOCS := .venv/docs/$(notdir $(BIN))/python
@@ -119,7 +120,8 @@ pull-request: $(READY)  ## a step of a pull request's report (STEP=)
 # By variables of the environment, as the workflow has them; an alarm is no failure of its run.
 watch: $(READY)  ## look at MONITOR_RECORDS by MONITOR_REFERENCE, for the workflow's issue
 	@python monitor.py --calm $(if $(MONITOR_RECORDS),--records "$(MONITOR_RECORDS)") \
-	  $(if $(MONITOR_REFERENCE),--reference "$(MONITOR_REFERENCE)")
+	  $(if $(MONITOR_REFERENCE),--reference "$(MONITOR_REFERENCE)") \
+	  $(if $(MONITOR_SERVICE),--service "$(MONITOR_SERVICE)")
 
 tell: $(READY)  ## open, update or close the issue about what the service is asked
 	@python -m lab.ci.watching

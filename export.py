@@ -235,6 +235,7 @@ def reference_of(trained: Trained, data: Prepared, kept: Mapping[Name, bytes]) -
         {
             **about.model_dump(include={"kind", "shape", "dtype", "columns", "class_names"}),
             "scaling": about.scaling and about.scaling.model_dump(),
+            **({"pieces": about.tokeniser.pieces} if about.tokeniser else {}),
             "ranges": ranges,
             "model": trained.model,
             "models": {name: sha256(content) for name, content in kept.items()},

@@ -1,4 +1,4 @@
-"""Holds what a service recorded against the reference that stage `export` stored."""
+"""Holds what a service recorded against the reference of `export`, and its /metrics to targets."""
 
 from lab.base.script import begin, run_script
 
@@ -15,7 +15,7 @@ from lab.base.errors import DataError, ParamsError
 from lab.base.files import write_bytes, write_json, write_text
 from lab.base.params import Params
 from lab.base.serve_params import OFF
-from lab.monitoring import kept, page, runs
+from lab.monitoring import budgets, kept, page, runs
 from lab.monitoring.findings import found
 from lab.monitoring.watch import State, Watch
 from lab.registry import production
@@ -43,20 +43,38 @@ def main() -> None:
         default=IN_PRODUCTION if IN_PRODUCTION.exists() else references.FILE,
         help="of the model; default: in production, else exported",
     )
+    parser.add_argument("--service", help="its address; else monitor.service of params.yaml")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for the report")
     parser.add_argument("--calm", action="store_true", help="exit code 0 at an alarm, too")
     options = parser.parse_args()
     tracking.warm_up(waits=False)
-    tree = params.load()
+    tree = asked(params.load(), options.service)
     records = options.records or recorded(tree)
     reference = references.read(options.reference)
     watch = watched(records, reference, tree, options.folder)
-    result = found(watch)
-    write(result, watch, options.folder, records, tree)
+    service, points = budgets.asked(tree.monitor, options.folder)
+    result = found(watch, service)
+    write(result, page.report(result, watch, tree.monitor, points), options.folder, records)
+    log(result, watch, options.folder, records, tree)
     print(result.headline)
     print(f"the whole page: {options.folder / 'report.html'}", flush=True)
     if result.is_alarm and not options.calm:
         sys.exit(EXIT_ALARM)
+
+
+def asked(tree: Params, service: str | None) -> Params:
+    """With the service that the command line names.
+
+    Raises:
+        ParamsError: it is no address.
+    """
+    if service is None:
+        return tree
+    try:
+        named = {"service": params.service_address(service)}
+    except ValueError as error:
+        raise ParamsError(f"--service: {error}") from None
+    return tree.model_copy(update={"monitor": tree.monitor.model_copy(update=named)})
 
 
 def recorded(tree: Params) -> Path:
@@ -106,9 +124,9 @@ def watched(records: Path, reference: Reference, tree: Params, folder: Path) -> 
     return watch
 
 
-def write(result: Monitored, watch: Watch, folder: Path, records: Path, tree: Params) -> None:
-    """The report, its numbers, the service's copy of them, the run in MLflow."""
-    shown, without_inputs, pictures = page.report(result, watch)
+def write(result: Monitored, report: page.Report, folder: Path, records: Path) -> None:
+    """The report, its numbers, the service's copy of them."""
+    shown, without_inputs, pictures = report
     for name, content in pictures.items():
         write_bytes(folder / name, content)
     write_text(folder / "report.md", markdown(without_inputs, None))
@@ -118,6 +136,10 @@ def write(result: Monitored, watch: Watch, folder: Path, records: Path, tree: Pa
         write_json(records / NAME, result.model_dump())
     except OSError as error:  # a folder that only the service may write
         print(f"{records / NAME}: {error.strerror}; the service's /metrics does without it")
+
+
+def log(result: Monitored, watch: Watch, folder: Path, records: Path, tree: Params) -> None:
+    """The run in MLflow."""
     with tracking.recording(runs.run(result, tree, watch, records), waits=False) as active:
         active.metrics(runs.metrics(result), step=result.windows)
         active.artifact(folder / "report.md")  # a server may get it: no input of a client

@@ -7,13 +7,12 @@ if __name__ == "__main__":
 
 import argparse
 import ipaddress
-import os
 import socket
 import sys
 from pathlib import Path
 
 from lab.base.errors import ParamsError, shortened
-from lab.base.serve_params import OFF, ServeParams
+from lab.base.serve_params import OFF, TOKEN, ServeParams, checked_token
 from lab.serving.app import Application
 from lab.serving.connections import Server
 from lab.serving.monitored import Found
@@ -22,7 +21,6 @@ from lab.serving.records import Recorder
 from lab.serving.service import Service
 
 PARAMS = Path("params.yaml")
-TOKEN = "SERVE_TOKEN"  # noqa: S105 — the name of a variable
 
 
 def main() -> None:
@@ -58,18 +56,6 @@ def serve_params() -> ServeParams:
     from lab.base import params
 
     return params.load(PARAMS).serve
-
-
-def checked_token() -> str:
-    """The token of the environment; empty: none.
-
-    Raises:
-        ParamsError: no header could hold it.
-    """
-    token = os.environ.get(TOKEN, "")
-    if not token.isascii() or not token.isprintable() or token != token.strip():
-        raise ParamsError(f"{TOKEN}: must be printable ASCII without spaces around; set another")
-    return token
 
 
 def listening(host: str, port: str) -> socket.socket:

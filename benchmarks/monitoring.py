@@ -3,6 +3,7 @@
 Traffic is simulated on what the monitor keeps of real inputs: bins of their statistics and the
 model's answers. The test split stands for the world: a reference of as many examples is drawn from
 it, and so is traffic, clean or changed; so what the reference itself owes to chance counts, too.
+A tenth of the answers is labelled. Of the service's targets, what it counts is drawn hour by hour.
 Then `monitor.py` as a program, on Parquet files such as the service writes. Writes
 `benchmarks/results/monitoring.json` and prints the tables of docs/monitoring.md.
 """
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ from lab.base.params import MonitorParams
 from lab.base.script import run_script
 from lab.data.prepared import load_prepared
 from lab.monitoring.blocks import Block
+from lab.monitoring.budgets import HOUR_MS, Spending, burns
+from lab.monitoring.counters import Counters
+from lab.monitoring.looks import LENGTHS
 from lab.monitoring.watch import State, Watch
 from lab.serving.network import MODEL, Network
 from lab.serving.pictures import framed
@@ -45,11 +49,16 @@ from lab.shifts.reference import Reference, counted, made
 RESULTS = Path("benchmarks/results/monitoring.json")
 DRAWING = Path("examples/images/task/data/drawing.py")
 A_DAY = 10_000  # answers
+LABELLED = 0.1  # of them
 DAY_MS = 86_400_000
 WEEKS, REFERENCES = 1_000, 20  # that are drawn, each for as many weeks
 TRIALS = 100  # of each change
 CLEAN, LONGEST = 16, 64  # windows before the change, and after it at most
 AT = (500, 2_000, 8_000, 32_000)  # answers after the change
+AT_LABELS = (100, 400, 1_600, 6_400)
+FALLS = (0.02, 0.05, 0.1, 0.2)  # of accuracy
+AT_HOURS = (1, 6, 24, 72)
+PACES = (1, 2, 5, 10, 20, 50, 500)  # times what may be missed of a target
 SIZES = 100_000, 1_000_000
 RUNS = 5
 A_FILE = 8_000  # records
@@ -101,7 +110,9 @@ class Subject:
 def main() -> None:
     """All of it, or `--part`."""
     arguments = entry.parser()
-    parts = {"alarms": alarms, "power": power, "cost": cost}
+    parts = {
+        "alarms": alarms, "power": power, "accuracy": accuracy, "targets": targets, "cost": cost,
+    }  # fmt: skip
     arguments.add_argument("--part", choices=parts)
     options = arguments.parse_args()
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
@@ -169,36 +180,41 @@ def parted(
 def alarms() -> list[dict[str, Any]]:
     """Clean weeks, with and without a least distance."""
     found = []
-    print("| asked for, a month | least distance | weeks | alarms | a month |")
-    print("|---|---|---|---|---|", flush=True)
+    print("| asked for, a month | least distance | weeks | alarms | by feedback | a month |")
+    print("|---|---|---|---|---|---|", flush=True)
     for asked, least in ((0.1, 0.05), (0.1, 1e-9), (4.0, 1e-9)):
         jobs = [(seed, WEEKS // REFERENCES, asked, least) for seed in range(REFERENCES)]
         with ProcessPoolExecutor(os.cpu_count()) as pool:
-            count = sum(pool.map(clean_weeks, *zip(*jobs, strict=True)))
+            counts = [*pool.map(clean_weeks, *zip(*jobs, strict=True))]
+        count, of_labels = (sum(each) for each in zip(*counts, strict=True))
         rate = count / (WEEKS * 7 / 30)
-        found.append(
-            {"asked": asked, "least": least, "weeks": WEEKS, "alarms": count, "rate": rate}
-        )
+        row = {"asked": asked, "least": least, "weeks": WEEKS, "alarms": count, "rate": rate}
+        found.append(row | {"by_feedback": of_labels})
         shown = f"{least:g}" if least > 1e-6 else "none"
-        print(f"| {asked:g} | {shown} | {WEEKS:,} | {count} | {rate:.3f} |", flush=True)
+        numbers = f"{WEEKS:,} | {count} | {of_labels} | {rate:.3f}"
+        print(f"| {asked:g} | {shown} | {numbers} |", flush=True)
     return found
 
 
-def clean_weeks(seed: int, weeks: int, asked: float, least: float) -> int:
-    """Alarms in weeks in which nothing changes, each watched from its beginning."""
+def clean_weeks(seed: int, weeks: int, asked: float, least: float) -> tuple[int, int]:
+    """Alarms in weeks in which nothing changes, each watched from its beginning; by feedback."""
     one, random = subject(seed), np.random.default_rng(seed)
     everything = one.population(one.inputs)
     params = MonitorParams(false_alarms=asked, least=least)
     classes, each = len(one.reference.predicted_C), DAY_MS * params.window // A_DAY
-    count = 0
+    is_right = everything.predicted == one.labels
+    count = of_labels = 0
     for _ in range(weeks):
         watch = Watch(one.reference, params, State())
         for number in range(7 * A_DAY // params.window):
             rows = random.integers(0, len(one.inputs), params.window)
             start = number * each
+            for row in rows[: round(LABELLED * len(rows))]:
+                watch.judge(bool(is_right[row]), start + each - 1)
             watch.take(everything.block(rows, start, start + each - 1, classes))
         count += len(watch.state.alarms)
-    return count
+        of_labels += sum("accuracy" in alarm.signals for alarm in watch.state.alarms)
+    return count, of_labels
 
 
 # --- power and delay ----------------------------------------------------------------------------
@@ -297,6 +313,95 @@ def delay(
                 return None, None  # a false alarm
             return (number + 1 - CLEAN - first) * size, watch.state.alarm.cause
     return None, None
+
+
+def accuracy() -> dict[str, Any]:
+    """Labels until a fall of accuracy alarms, while the inputs stay as they are."""
+    found: dict[str, Any] = {}
+    print(f"| {' | '.join(['fall', *(f'{at:,}' for at in AT_LABELS), 'labels until the alarm'])} |")
+    one = subject(0)
+    usual = float((one.population(one.inputs).predicted == one.labels).mean())
+    for fall in FALLS:
+        tried = [labels_until(one.reference, usual, fall, seed) for seed in range(TRIALS)]
+        found[str(fall)] = summed_up(tried, AT_LABELS)
+        print(line(f"{100 * fall:g} points", found[str(fall)]), flush=True)
+    return found
+
+
+def labels_until(reference: Reference, usual: float, fall: float, seed: int) -> int | None:
+    """Labels between the fall and the alarm; None: there is none, or it came before."""
+    random, params = np.random.default_rng(seed), MonitorParams()
+    watch = Watch(reference, params, State())
+    first = max(LENGTHS) * params.feedback + int(random.integers(max(LENGTHS) * params.feedback))
+    each = round(DAY_MS / A_DAY / LABELLED)
+    for number in range(first + AT_LABELS[-1]):
+        chance = usual - (fall if number >= first else 0)
+        watch.judge(bool(random.random() < chance), number * each)
+        if any(look.on for look in watch.state.looks):
+            return number + 1 - first if number >= first else None
+    return None
+
+
+def summed_up(tried: list[int | None], at: Sequence[int]) -> dict[str, Any]:
+    """The shares of trials that alarm until each, and the median."""
+    delays = [each for each in tried if each is not None]
+    return {
+        "seen": {one: sum(each <= one for each in delays) / len(tried) for one in at},
+        "median": statistics.median(delays) if delays else None,
+    }
+
+
+def line(name: str, row: dict[str, Any]) -> str:
+    """A row of a table."""
+    median = f"{row['median']:,.0f}" if row["median"] is not None else "–"
+    return f"| {name} | {' | '.join(f'{seen:.0%}' for seen in row['seen'].values())} | {median} |"
+
+
+# --- targets ------------------------------------------------------------------------------------
+
+
+def targets() -> dict[str, Any]:
+    """Alarms of a service that just keeps its targets, and hours until one that does not alarms."""
+    params, random = MonitorParams(), np.random.default_rng(0)
+    found: dict[str, Any] = {"weeks": WEEKS, "alarms": {}}
+    for asked in (params.false_alarms, 4.0):
+        at = params.model_copy(update={"false_alarms": asked})
+        clean = [hours_until(at, 1, random, 7 * 24) for _ in range(WEEKS)]
+        count = found["alarms"][str(asked)] = sum(each is not None for each in clean)
+        rate = count / (WEEKS * 7 / 30)
+        print(
+            f"{asked:g} asked, {WEEKS:,} weeks at the targets: {count} alarms, {rate:.3f} a month"
+        )
+    print(f"| {' | '.join(['pace', *(f'{at} h' for at in AT_HOURS), 'hours'])} |", flush=True)
+    for pace in PACES:
+        tried = [hours_until(params, pace, random, AT_HOURS[-1]) for _ in range(TRIALS)]
+        found[str(pace)] = summed_up(tried, AT_HOURS)
+        print(line(f"{pace}", found[str(pace)]), flush=True)
+    return found
+
+
+def hours_until(
+    params: MonitorParams, pace: float, random: np.random.Generator, hours: int
+) -> int | None:
+    """Hours in which somebody looks until errors or slow answers, at a pace, alarm.
+
+    A week in which a tenth of what may be missed is missed comes before, where the pace is above 1.
+    """
+    may_fail, may_be_slow = 1 - params.answered, 1 - params.in_time
+    state = Spending(address="", seconds=params.seconds)
+    before = 7 * 24 if pace > 1 else 0
+    sums = np.zeros(4, int)
+    for hour in range(before + hours + 1):
+        share = pace if hour > before or not before else 0.1
+        asked = int(random.poisson(A_DAY / 24)) if hour else 0
+        failed = random.binomial(asked, min(1, share * may_fail))
+        slow = random.binomial(asked, min(1, share * may_be_slow))
+        sums += [asked, failed, asked, slow]
+        seen_ms = state.seen_ms
+        state = state.then(Counters(1.0, *sums.tolist()), 1_000 + hour * HOUR_MS)
+        if hour and any(one.is_on for one in burns(state.points, params, seen_ms)):
+            return hour - before if hour > before else None
+    return None
 
 
 # --- cost ---------------------------------------------------------------------------------------

@@ -59,8 +59,18 @@ def git_bytes(
     given: bytes = b"",
     variables: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    is_act: bool = False,
 ) -> bytes:
-    """The output of a git command as it is; `given` is its input, `variables` join those here.
+    """The output of a git command as it is.
+
+    Args:
+        root: where it runs.
+        arguments: of git.
+        given: its input; whoever is killed may have sent a part of it.
+        variables: that join those here.
+        timeout: in seconds.
+        is_act: it changes references or the index, so what kills this script and its group, or
+            interrupts it, lets git come to an end: its locks would stay.
 
     Raises:
         GitError: as for `git`, or it takes longer than `timeout` seconds.
@@ -74,6 +84,7 @@ def git_bytes(
             input=given,
             capture_output=True,
             timeout=timeout,
+            start_new_session=is_act,
             check=False,
         )
     except FileNotFoundError:
@@ -107,6 +118,9 @@ def _refusal(root: Path, command: str, said: str) -> GitError:
             )
     reasons = [line for line in lines if line.startswith(("fatal: ", "error: "))] or lines
     reason = f"git {command}: {shortened(reasons[-1])}"
+    if ".lock': File exists" in reason:
+        return GitError(f"{reason.rstrip('.')}; if no git is at work, one that was killed left it: "
+                        "remove it, then run again")  # fmt: skip
     if not any(line.startswith("fatal: not a git repository") for line in lines):
         return GitError(reason)
     if not is_in_git(root):

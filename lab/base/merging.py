@@ -18,6 +18,7 @@ from lab.base.script import run_script
 from lab.base.yaml import read_yaml
 
 LOCK, METRICS = "dvc.lock", "metrics"  # what git tracks of the results
+LEDGER = "registry.json"  # follows from tags: the next `make promote` writes what is so
 MAX_BYTES = 2**24  # of a dvc.lock
 NAMED = 5  # files in a message
 GO_ON = "`git add` them and run `make merge` again, or undo it all with `git merge --abort`"
@@ -124,13 +125,18 @@ def _listed(names: list[str]) -> str:
 
 
 def _resolve_results(root: Path) -> None:
-    """Ends the conflicts in results: `dvc.lock` stage by stage, and files as it then names them."""
+    """Ends the conflicts in results: `dvc.lock` stage by stage, and files as it then names them.
+
+    And in the list of what was in production, which the branch that is merged knows better.
+    """
     prefix = git(root, "rev-parse", "--show-prefix")
     paths = [path.removeprefix(prefix) for path in _conflicts(root) if path.startswith(prefix)]
     sides = _resolve_lock(root) if LOCK in paths else {}
     for path in paths:
         if path.startswith(f"{METRICS}/"):
             _take(root, path, sides.get(path))
+        elif path == LEDGER:
+            _take(root, path, THEIRS)
 
 
 def _resolve_lock(root: Path) -> dict[str, int]:

@@ -7,6 +7,7 @@ checked against the signatures in `task/` by who uses them: `lab.data.datasets` 
 
 import difflib
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -25,7 +26,7 @@ from pydantic import (
 from lab.base import files
 from lab.base.errors import DataError, ParamsError, shortened
 from lab.base.problems import advice_on_unknown, described
-from lab.base.serve_params import ServeParams
+from lab.base.serve_params import OFF, ServeParams
 from lab.base.yaml import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
@@ -241,6 +242,20 @@ def _searched(value: Any) -> Range | tuple[Any, ...]:
 Searched = Annotated[Range | tuple[Any, ...], PlainValidator(_searched)]
 
 
+def service_address(value: str) -> str:
+    """An address of a service, or `off`; without a password, for others read it.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value != OFF and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise ValueError(
+            f"must be {OFF} or the address of a service; got {shortened(value)}; "
+            "write it like http://127.0.0.1:8000"
+        )
+    return value
+
+
 class MonitorParams(_Section):
     """How what a service recorded is watched; docs/monitoring.md says what each does.
 
@@ -249,12 +264,20 @@ class MonitorParams(_Section):
         false_alarms: a month, at most, as an expectation.
         least: the smallest difference between two shares that alarms, however sure it is.
         feedback: labels that are looked at together; four and sixteen times as many, too.
+        service: the address of the service whose /metrics are read, or `off`.
+        answered: the share of its requests that must not fail.
+        in_time: the share of its answers that must not take longer than `seconds`.
+        seconds: of these; a bound of its histogram.
     """
 
     window: Annotated[int, Field(ge=50, le=100_000)] = 500
     false_alarms: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.1
     least: Annotated[float, Field(gt=0, lt=1)] = 0.05
     feedback: Annotated[int, Field(ge=20, le=100_000)] = 100
+    service: Annotated[str, AfterValidator(service_address)] = OFF
+    answered: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    in_time: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    seconds: Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)] = 0.25
 
 
 class Params(_Section):

@@ -1,13 +1,17 @@
-"""What bounds the service and what it keeps: section `serve` of params.yaml.
+"""What bounds the service and what it keeps: section `serve` of params.yaml; and its token.
 
 Apart from the other sections, because an image of the service has no YAML to read.
 """
 
+import os
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from lab.base.errors import ParamsError
+
 OFF = "off"
+TOKEN = "SERVE_TOKEN"  # noqa: S105 — the name of a variable
 LEAST_RECORD_BYTES = 2**25  # the files that are being written have half of it
 
 
@@ -31,3 +35,15 @@ class ServeParams(BaseModel):
     most_examples: Annotated[int, Field(ge=1, le=100_000)] = 1_024
     most_waiting: Annotated[int, Field(ge=1, le=10**7)] = 4_096
     body_seconds: Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)] = 10.0
+
+
+def checked_token() -> str:
+    """The token of the environment; empty: none.
+
+    Raises:
+        ParamsError: no header could hold it.
+    """
+    token = os.environ.get(TOKEN, "")
+    if not token.isascii() or not token.isprintable() or token != token.strip():
+        raise ParamsError(f"{TOKEN}: must be printable ASCII without spaces around; set another")
+    return token

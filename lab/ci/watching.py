@@ -1,4 +1,4 @@
-"""The one issue about what the service is asked: opened at an alarm, updated, closed when over.
+"""The one issue of the monitor: opened at an alarm, updated, closed when it is over.
 
 `python -m lab.ci.watching` in a workflow, with `monitor/` as monitor.py left it.
 """
@@ -17,7 +17,7 @@ from lab.ci.posting import BOT
 from lab.results.monitored import FOLDER, MOST_BYTES, NAME, REMAKE, Monitored
 
 MARK = "<!-- monitor -->"  # the first line of the report, which tells the issue from others
-TITLE = "What the service is asked has changed"
+TITLE = "The monitor alarms"
 MOST_CHARACTERS = 60_000  # of an issue, which may have 65,536
 
 

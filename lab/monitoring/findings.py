@@ -4,18 +4,18 @@ from datetime import UTC, datetime
 
 from lab.monitoring.watch import Watch
 from lab.report.document import Untrusted, plain
-from lab.results.monitored import Alarm, Look, Monitored, Signal
+from lab.results.monitored import Alarm, Look, Monitored, Service, Signal
 
 MOST_NAMED = 3
 
 
-def found(watch: Watch) -> Monitored:
+def found(watch: Watch, service: Service | None = None) -> Monitored:
     """All that the report says, in numbers."""
     state, params, about = watch.state, watch.params, watch.reference.about
     return Monitored(
         schema_version=1,
-        headline=headline(watch),
-        is_alarm=state.alarm is not None,
+        headline=headline(watch, service),
+        is_alarm=state.alarm is not None or (service is not None and service.since_ms is not None),
         model=about["model"],
         usual_accuracy=watch.reference.right / watch.reference.examples,
         records=state.records,
@@ -32,24 +32,50 @@ def found(watch: Watch) -> Monitored:
         alarms=state.alarms,
         feedback=state.feedback,
         estimate=state.estimate,
+        service=service,
     )
 
 
-def headline(watch: Watch) -> str:
-    """How it stands, in a line.
+def headline(watch: Watch, service: Service | None = None) -> str:
+    """How it stands, in a line: what alarms first.
 
     For example `alarm since 2026-11-29 10:02: inputs changed (rotated by 15 degrees); slant by
     0.31, width by 0.12`.
     """
     state, alarm = watch.state, watch.state.alarm
+    if service is not None and service.since_ms is not None:
+        line = f"alarm since {moment(service.since_ms)}: {service_line(service)}"
+        return line if alarm is None else f"{alarm_line(alarm, on_now(state.looks))}; {line}"
+    kept = "; the service keeps its targets" if service is not None else ""
     if alarm is not None:
-        return alarm_line(alarm, on_now(state.looks))
+        return alarm_line(alarm, on_now(state.looks)) + kept
     if not state.windows:
-        return f"nothing to say yet: {watch.rest.waiting:,} of {watch.params.window:,} answers"
+        waiting = f"{watch.rest.waiting:,} of {watch.params.window:,} answers"
+        return f"nothing to say yet: {waiting}{kept}"
     over = ""
     if state.alarms and state.alarms[-1].end_ms is not None:
         over = f"; the last alarm was over at {moment(state.alarms[-1].end_ms)}"
-    return f"quiet: {state.records:,} answers are like the reference{over}"
+    return f"quiet: {state.records:,} answers are like the reference{over}{kept}"
+
+
+def service_line(service: Service) -> str:
+    """What is missed of the targets, of the one that is missed most."""
+    if service.problem is not None:
+        return f"the service does not answer ({service.problem})"
+    one, *others = service.on
+    how = {"errors": "failed", "slow": f"took longer than {service.seconds:g} s"}
+    too = next((f"; others {how[it.kind]}" for it in others if it.kind != one.kind), "")
+    since = f"{one.requests:,} requests since {moment(one.start_ms)}"
+    return f"{share(one.share)} of {since} {how[one.kind]} ({share(one.allowed)} may){too}"
+
+
+def share(value: float) -> str:
+    """A small share in percent.
+
+    >>> share(1 - 0.999)
+    '0.1%'
+    """
+    return f"{100 * value:.3g}%"
 
 
 def alarm_line(alarm: Alarm, on: list[Signal]) -> str:

@@ -17,6 +17,7 @@ from lab.shifts.reference import Reference
 
 VERSION = 1
 MOST_BYTES = 2**28
+OF_SERVICE = {"service", "answered", "in_time", "seconds"}  # params that records know nothing of
 PLAIN = (
     "records", "windows", "other_models", "other_shapes", "start_ms", "end_ms", "judged", "right",
     "unknown", "stride", "shown_predicted",
@@ -27,7 +28,7 @@ Arrays = dict[str, NDArray[Any]]
 
 def key_of(reference: Reference, params: MonitorParams, folder: Path) -> str:
     """Of what a state is; with another key it is of no use."""
-    asked = params.model_dump_json()
+    asked = params.model_dump_json(exclude=OF_SERVICE)
     text = f"{VERSION} {reference.sha256} {asked} {folder.resolve()}"
     return sha256(text.encode())
 

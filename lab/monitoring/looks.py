@@ -25,7 +25,7 @@ from lab.shifts.reference import Counts, Reference
 from lab.shifts.statistics import Values
 
 LENGTHS = 1, 4, 16  # windows in a block: short ones are quick, long ones see small shifts
-STREAMS = 2  # records and feedback share the budget
+STREAMS = 3  # records, feedback and the service share the budget
 MONTH_MS = 30 * 86_400_000
 QUICKEST = 100.0  # inputs a millisecond; a service answers fewer, whatever its clock says
 LARGEST_ALPHA = 0.01  # of a look, after however long a time

@@ -1,9 +1,13 @@
 """The monitor's report: what drifted, since when, how that looks, and what to do."""
 
+from collections.abc import Sequence
+
 from lab.base.errors import shortened
+from lab.base.params import MonitorParams
 from lab.data.examples import Scaling
 from lab.evidence.inputs import telling_columns
-from lab.monitoring.findings import moment, on_now
+from lab.monitoring.budgets import PACES, Point
+from lab.monitoring.findings import moment, on_now, service_line, share
 from lab.monitoring.watch import Watch
 from lab.report.document import (
     Block,
@@ -20,15 +24,18 @@ from lab.report.document import (
     prose,
     remainder,
 )
-from lab.results.monitored import Alarm, Monitored, Signal
+from lab.results.monitored import Alarm, Budget, Burn, Monitored, Service, Signal
 from lab.shifts.statistics import Inputs
 
 TIME = Picture("time", "Largest distance of a statistic by time; alarms are shaded")
 DISTRIBUTIONS = Picture("distributions", "How the farthest statistics are distributed")
+PACES_PICTURE = Picture("paces", "How fast the service spends what it may miss")
 EXAMPLES = Picture("examples", "Held-out images, and images of now that are answered the same")
+FEWEST_POINTS = 3  # that make a picture over time
 MOST_ROWS = 40  # of signals
 MOST_LINES = 6  # of examples that are no images
 Pictures = dict[str, bytes]
+Report = tuple[Page, Page, Pictures]
 
 TO_DO: dict[str, Line] = {
     "input": prose(
@@ -45,13 +52,25 @@ TO_DO: dict[str, Line] = {
         "Fewer answers are right, by the labels that somebody gave. Look whether it is those who "
         "label that changed; else label more, and train again."
     ],
+    "errors": prose(
+        "An error of its own (500) has its traceback in the service's log. Where requests are "
+        "turned away (503), more is asked than it can do: {} says what helps.",
+        Untrusted("docs/image.md"),
+    ),
+    "slow": [
+        "More is asked than it can do, the model is larger, the machine is busy, or clients send "
+        "slowly: the time counts from a request's head to its answer."
+    ],
+    "silent": ["See whether it runs, and whether this machine reaches it."],
 }
 
 
-def report(result: Monitored, watch: Watch) -> tuple[Page, Page, Pictures]:
+def report(
+    result: Monitored, watch: Watch, params: MonitorParams, points: Sequence[Point]
+) -> Report:
     """The page, the same without pictures and what clients sent, and the pictures."""
     on, alarm = on_now(result.looks), result.now
-    word = "Alarm" if alarm else "Quiet" if result.windows else "Nothing yet"
+    word = "Alarm" if result.is_alarm else "Quiet" if result.windows else "Nothing yet"
     head: list[Block] = [
         Paragraph([Strong(word), " ", Untrusted(shortened(_rest_of(result.headline), 400))])
     ]
@@ -61,20 +80,75 @@ def report(result: Monitored, watch: Watch) -> tuple[Page, Page, Pictures]:
         head += _alarm(alarm, on, result)
         shown = [*_inputs(watch, pictures), *_distributions(watch, on, pictures)]
     accuracy, over_time = _accuracy(result), _over_time(result, watch, pictures)
+    targets = _targets(result.service) if result.service else []
+    paces = _paces(params, points, pictures)
     rest = [*_looks(result), *_alarms(result.alarms), _how(result)]
-    whole = [*head, *shown, *accuracy, *over_time, *rest]
+    whole = [*head, *shown, *accuracy, *over_time, *targets, *paces, *rest]
     title = f"What the service is asked: {result.model}"
-    without = [*head, *accuracy, *rest]
+    without = [*head, *accuracy, *targets, *rest]
     return Page("monitor", title, whole), Page("monitor", title, without), pictures
 
 
 def _over_time(result: Monitored, watch: Watch, pictures: Pictures) -> list[Block]:
-    if not watch.state.points:
+    if len(watch.state.points) < FEWEST_POINTS:
         return []
     from lab.monitoring import pictures as drawing
 
     _draw(pictures, TIME, drawing.over_time(watch.state, result.least))
     return [Heading(["Over time"]), TIME]
+
+
+def _targets(service: Service) -> list[Block]:
+    """What the service promises, and what is missed of it."""
+    lines: list[Line] = []
+    if service.since_ms is not None:
+        kinds: list[str] = [one.kind for one in service.on] or ["silent"]
+        lines = [
+            prose("Alarm since {}: {}.", Strong(moment(service.since_ms)), service_line(service)),
+            *(TO_DO[kind] for kind in dict.fromkeys(kinds)),
+        ]
+    if service.restarts:
+        lines.append([
+            f"The process was another one {service.restarts:,} times; what was counted just before "
+            "it ended is not known."
+        ])  # fmt: skip
+    rows: list[list[Line]] = [
+        [
+            [_target(one, service)],
+            [moment(one.start_ms)],
+            [f"{one.requests:,}"],
+            [f"{one.missed:,}"],
+            [share(one.share)],
+            [share(one.allowed)],
+            [f"{one.pace:.3g}"],
+            [Strong("alarm")] if isinstance(one, Burn) and one.is_on else [""],
+        ]
+        for one in (*service.budgets, *service.burns)
+    ]
+    header = ("What", "Since", "Requests", "Missed", "Share", "May", "Pace", "")
+    how = (
+        "At a pace of 1 what may be missed lasts for a month. "
+        + ", ".join(f"{pace:g} over {hours} h" for hours, pace in PACES.items())
+        + " alarm, if the last twelfth of the time keeps it, and chance cannot explain it."
+    )
+    said: list[Block] = [Bullets(lines)] if lines else []
+    if rows:
+        said += [Table(header, rows, header[2:7]), Paragraph([how])]
+    return [Heading(["The service"]), *said]
+
+
+def _target(one: Budget, service: Service) -> str:
+    what = "failed" if one.kind == "errors" else f"longer than {service.seconds:g} s"
+    return f"{what}, {f'{one.hours} h' if isinstance(one, Burn) else 'the month'}"
+
+
+def _paces(params: MonitorParams, points: Sequence[Point], pictures: Pictures) -> list[Block]:
+    if len(points) < FEWEST_POINTS:
+        return []
+    from lab.monitoring import pictures as drawing
+
+    _draw(pictures, PACES_PICTURE, drawing.paces(params, points))
+    return [PACES_PICTURE]
 
 
 def _rest_of(headline: str) -> str:
@@ -141,7 +215,7 @@ def _table_of_examples(watch: Watch, shown: Inputs) -> Table:
 def _texts(watch: Watch, inputs: Inputs) -> list[str]:
     about = watch.reference.about
     if about["kind"] == "text":
-        return [" ".join(map(str, ids.tolist())) for ids in inputs]
+        return [_text(ids.tolist(), about.get("pieces")) for ids in inputs]
     scaling = Scaling.model_validate(about["scaling"]) if about["scaling"] else None
     if scaling is None:
         columns = about["columns"]
@@ -156,6 +230,18 @@ def _texts(watch: Watch, inputs: Inputs) -> list[str]:
         )
         for row in telling_columns(inputs, about["columns"], scaling)
     ]
+
+
+def _text(ids: list[int], pieces: list[str] | None) -> str:
+    """Tokens as words, without what fills up; their ids where nobody knows them.
+
+    >>> _text([2, 4, 5, 9, 3, 0, 0], ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "play", "##ed"])
+    '[CLS] played (9) [SEP]'
+    """
+    if pieces is None:
+        return " ".join(map(str, ids))
+    known = (pieces[one] if 0 < one < len(pieces) else "" if not one else f"({one})" for one in ids)
+    return " ".join(filter(None, known)).replace(" ##", "")
 
 
 def _accuracy(result: Monitored) -> list[Block]:

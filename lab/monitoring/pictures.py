@@ -1,14 +1,18 @@
 """The monitor's pictures; alone here, as matplotlib takes longer to import than to look."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from lab.base.params import MonitorParams
 from lab.evidence.inputs import as_bytes
 from lab.monitoring.blocks import Block
+from lab.monitoring.budgets import Point, missed
 from lab.monitoring.watch import State
 from lab.report import plots
 from lab.results.monitored import Signal
@@ -16,6 +20,7 @@ from lab.shifts.reference import Reference
 from lab.shifts.statistics import Inputs
 
 MOST_DISTRIBUTIONS = 3
+MOST_PACES = 300
 PAIRS = 8  # of examples
 LONGEST_NAME = 14
 LEFT, SIDE, GAP, CAPTION = 98, 110, 8, 26  # pixels; whole ones, so that a dark page has no edges
@@ -42,10 +47,38 @@ def over_time(state: State, least: float) -> Figure:
             axes.axvspan(ends[0], ends[1], color=plots.WORSE, alpha=0.15, lw=0)
         axes.set_ylim(bottom=0)
         axes.set_ylabel("largest distance")
-        axes.xaxis_date()
-        locator = axes.xaxis.get_major_locator()
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        _by_date(axes)
     return figure
+
+
+def paces(params: MonitorParams, points: Sequence[Point]) -> Figure:
+    """How fast each budget was spent between the points; at most some hundred of these."""
+    shown = [*points[:: -(-len(points) // MOST_PACES)]]
+    pairs = [*itertools.pairwise(shown if shown[-1] == points[-1] else [*shown, points[-1]])]
+    with plots.style():
+        figure = Figure(figsize=(plots.WIDTH, 2.2), layout="constrained")
+        axes = figure.add_subplot()
+        times = [np.datetime64(end.time_ms, "ms") for _, end in pairs]
+        failed, slow = zip(*(missed(*pair, params) for pair in pairs), strict=True)
+        for spent, colour, label in (
+            (failed, plots.WORSE, "failed"),
+            (slow, plots.CANDIDATE, f"longer than {params.seconds:g} s"),
+        ):
+            axes.plot(times, [one.pace for one in spent], color=colour, lw=1, label=label)
+        axes.axhline(1, color=plots.NEUTRAL, lw=0.8, ls="--")
+        axes.set_yscale("symlog", linthresh=1)
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("pace")
+        axes.legend(frameon=False, fontsize=8)
+        _by_date(axes)
+    return figure
+
+
+def _by_date(axes: Axes) -> None:
+    axes.xaxis_date()
+    locator = axes.xaxis.get_major_locator()
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def distributions(on: Sequence[Signal], block: Block, reference: Reference) -> Figure:

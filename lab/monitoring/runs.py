@@ -17,7 +17,7 @@ def run(result: Monitored, tree: Params, watch: Watch, records: Path) -> RunSpec
     of = f"{watch.reference.sha256} {records.resolve()}"
     return RunSpec(
         name=f"monitor: {result.model}",
-        params=tree.monitor.model_dump(),
+        params=tree.monitor.model_dump(exclude={"service"}),  # an address is nobody's business
         tags={"stage": "monitor", words.VERDICT: result.headline, **environment_tags()},
         note=f"**{result.headline}**\n\n`report.html` is among the artifacts.",
         fingerprint=sha256(f"monitor {of}".encode()),
@@ -34,6 +34,8 @@ def metrics(result: Monitored) -> dict[str, float]:
     told["alarming_signals"] = float(len(on_now(result.looks)))
     if result.feedback.labels:
         told["feedback_accuracy"] = result.feedback.right / result.feedback.labels
+    for budget in result.service.budgets if result.service else []:
+        told[f"service/{budget.kind}"] = budget.share
     if result.estimate is not None:
         told["estimated_accuracy"] = result.estimate.accuracy
     return told

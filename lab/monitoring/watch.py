@@ -194,22 +194,26 @@ class Watch:
             del known[key]
 
     def _judge(self, feedback: Sequence[tuple[str, str]], now_ms: int) -> None:
-        """Counts labels of answers that are known, the first of each."""
+        """Takes labels of answers that are known, the first of each."""
         state, names = self.state, self.reference.about["class_names"]
         for identity, label in feedback:
             predicted = state.known.pop(_hash(identity), None)
             if predicted is None:
                 state.unknown += 1
-                continue
-            is_right = names[predicted] == label
-            state.judged += 1
-            state.right += is_right
-            for length, one in zip(LENGTHS, state.labels, strict=True):
-                one.labels += 1
-                one.right += is_right
-                one.start_ms = now_ms if one.start_ms is None else one.start_ms
-                if one.labels == length * self.params.feedback:
-                    self._look_at_labels(one, now_ms)
+            else:
+                self.judge(names[predicted] == label, now_ms)
+
+    def judge(self, is_right: bool, now_ms: int) -> None:
+        """Counts an answer that was labelled, and looks at the blocks of labels that it ends."""
+        state = self.state
+        state.judged += 1
+        state.right += is_right
+        for length, one in zip(LENGTHS, state.labels, strict=True):
+            one.labels += 1
+            one.right += is_right
+            one.start_ms = now_ms if one.start_ms is None else one.start_ms
+            if one.labels == length * self.params.feedback:
+                self._look_at_labels(one, now_ms)
 
     def _look_at_labels(self, one: Labels, now_ms: int) -> None:
         start = now_ms if one.start_ms is None else one.start_ms

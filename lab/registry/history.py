@@ -3,6 +3,7 @@
 import contextlib
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from lab.base import gto
 from lab.base.errors import DataError, LabError, shortened
+from lab.base.files import write_text
 from lab.base.git import GitError, git, git_bytes
 from lab.base.records import first_problem
 from lab.registry.decision import Decision
@@ -228,8 +230,11 @@ def _tag(root: Path, one: Promotion, tag: str, message: str, seconds: int) -> No
     name, _, address = one.who.rpartition(" <")
     who = {"NAME": name, "EMAIL": address.rstrip(">"), "DATE": f"@{seconds} +0000"}
     variables = {f"GIT_COMMITTER_{key}": value for key, value in who.items()}
-    options = ("--annotate", "--cleanup=verbatim", "--file=-")
-    git_bytes(root, "tag", *options, tag, one.commit, given=message.encode(), variables=variables)
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary, "message")  # a pipe would end early if this script was killed
+        write_text(file, message)
+        command = ("tag", "--annotate", "--cleanup=verbatim", f"--file={file}", tag, one.commit)
+        git_bytes(root, *command, variables=variables, is_act=True)
 
 
 def is_before(root: Path, step: Promotion) -> bool:

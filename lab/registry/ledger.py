@@ -81,7 +81,8 @@ def commit(root: Path, steps: Sequence[Promotion]) -> str:
         branch(root)
         made = _committed(root, name, blob, f"{steps[-1].title} in production")
     if _at(root, f":{name}") != blob:
-        git(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
+        entry = ("--add", "--cacheinfo", f"100644,{blob},{name}")
+        git_bytes(root, "update-index", *entry, is_act=True)
     if not (root / LEDGER).is_file() or (root / LEDGER).read_bytes() != content.encode():
         write_text(root / LEDGER, content)
     return made
@@ -105,7 +106,8 @@ def _committed(root: Path, name: str, blob: str, message: str) -> str:
             git_bytes(root, *command, variables=variables)
         tree = _said(git_bytes(root, "write-tree", variables=variables))
     made = git(root, "commit-tree", tree, "-p", head, "-m", message)
-    git(root, "update-ref", "-m", f"promote: {message}", "HEAD", made, head)
+    act = ("update-ref", "-m", f"promote: {message}", "HEAD", made, head)
+    git_bytes(root, *act, is_act=True)
     return made
 
 

@@ -18,6 +18,7 @@ REMAKE = "run `python monitor.py` again"
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Kind = Literal["input", "class", "unlike", "accuracy"]
+Target = Literal["errors", "slow"]
 
 
 class Signal(Record):
@@ -93,6 +94,78 @@ class Estimate(Record):
     answers: Count
 
 
+class Budget(Record):
+    """What was missed of a target since a time.
+
+    Attributes:
+        kind: requests that failed, or that took too long.
+        start_ms: since when.
+        requests: all of them; of failures those that were no mistake of the client.
+        missed: how many of them failed, or took too long.
+        allowed: the share that may, by the target.
+    """
+
+    kind: Target
+    start_ms: int
+    requests: Count
+    missed: Count
+    allowed: Share
+
+    @property
+    def share(self) -> float:
+        """Of the requests, what was missed."""
+        return self.missed / self.requests if self.requests else 0.0
+
+    @property
+    def pace(self) -> float:
+        """How fast the budget is spent; at 1 it lasts for a month."""
+        return self.share / self.allowed
+
+
+class Burn(Budget):
+    """The same over the newest hours, and whether that alarms.
+
+    Attributes:
+        hours: over how many; there may be fewer so far, or more where nobody looked.
+        least: the pace that alarms.
+        recent: the pace in the last twelfth of the time.
+        p: of so many misses where the target is just kept.
+    """
+
+    hours: Count
+    least: float
+    recent: float
+    p: Share
+    is_on: bool
+
+
+class Service(Record):
+    """What the service's /metrics say of its targets; not where it is, which is nobody's business.
+
+    Attributes:
+        asked_ms: when.
+        problem: why there was no answer; None where there was one.
+        since_ms: of the alarm that is on, when it was first seen.
+        seconds: an answer that takes longer is slow.
+        restarts: of which what was counted before them and not yet seen is not known.
+        budgets: of each target, of thirty days or since it was first asked.
+        burns: of each target over each time.
+    """
+
+    asked_ms: int
+    problem: str | None
+    since_ms: int | None
+    seconds: float
+    restarts: Count
+    budgets: list[Budget]
+    burns: list[Burn]
+
+    @property
+    def on(self) -> list[Burn]:
+        """What alarms, the fastest first."""
+        return sorted((one for one in self.burns if one.is_on), key=lambda one: -one.pace)
+
+
 class Monitored(Record):
     """The whole file."""
 
@@ -115,6 +188,7 @@ class Monitored(Record):
     alarms: list[Alarm]
     feedback: Feedback
     estimate: Estimate | None
+    service: Service | None = None  # where none is asked, and of older files
 
     @property
     def now(self) -> Alarm | None:

@@ -42,13 +42,16 @@ class Found:
 def _families(result: Monitored, written: float) -> Iterator[GaugeMetricFamily]:
     on = [one for look in result.looks for one in look.on]
     for name, text, value in (
-        ("monitor_alarm", "Whether something alarms", float(result.is_alarm)),
+        ("monitor_alarm", "Whether inputs or answers do", result.now is not None),
         ("monitor_alarming_signals", "How many signals do", len({(x.kind, x.name) for x in on})),
         ("monitor_accuracy_alarm", "Whether accuracy does", any(x.kind == "accuracy" for x in on)),
         ("monitor_records", "Answers that were looked at", result.records),
         ("monitor_written_timestamp_seconds", "When the monitor ran last", written),
     ):
         yield GaugeMetricFamily(name, text, float(value))
+    if result.service is not None:
+        is_on = result.service.since_ms is not None
+        yield GaugeMetricFamily("monitor_service_alarm", "Whether a target does", float(is_on))
     if result.feedback.labels:
         right = result.feedback.right / result.feedback.labels
         yield GaugeMetricFamily(

@@ -39,7 +39,8 @@ class Reference:
     """What the monitor holds the service's records against.
 
     Attributes:
-        about: `kind`, `shape`, `dtype`, `columns` and `class_names` of the data; `padding`;
+        about: `kind`, `shape`, `dtype`, `columns` and `class_names` of the data; `pieces`, the
+            tokens of texts, where a tokeniser is known; `padding`;
             `statistics`, their names; `ranges` of training by `lab.serving.reference`; `models`,
             the SHA-256 of each ONNX file; `model`, a name; `confidence`: the highest probability
             that as many answers exceed as are right.

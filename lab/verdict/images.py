@@ -56,10 +56,15 @@ def components(
         seeds=seeds,
         examples=examples,
         estimate=estimate,
-        ms_seeds=examples * float(of_seed_K @ of_seed_K) / max(1, seeds - 1),
-        ms_examples=seeds * float(of_example_N @ of_example_N) / max(1, examples - 1),
-        ms_residual=float((residual_KN**2).sum()) / max(1, (seeds - 1) * (examples - 1)),
+        ms_seeds=examples * _squares(of_seed_K) / max(1, seeds - 1),
+        ms_examples=seeds * _squares(of_example_N) / max(1, examples - 1),
+        ms_residual=_squares(residual_KN) / max(1, (seeds - 1) * (examples - 1)),
     )
+
+
+def _squares(values: Floats) -> float:
+    """Their sum; by BLAS, `values @ values`, its last digits would be those of a processor."""
+    return float((values**2).sum())
 
 
 def _by_group(difference_KN: Floats, estimate: float, groups_N: npt.NDArray[Any]) -> Floats:

@@ -85,6 +85,20 @@ def test_results_of_both_branches_are_put_together_and_nothing_trains(lab):
     assert "#" not in message  # git's list of conflicts
 
 
+def test_the_list_of_what_was_in_production_is_the_other_branchs(lab):
+    """Two that promoted; the tags decide, and `make promote` writes it anew."""
+    for branch in ("relu", "linear"):
+        lab.run("git", "switch", "-q", branch)
+        (lab.folder / "registry.json").write_text(f'"{branch}"\n', encoding="utf-8")
+        lab.commit()
+    lab.dvc("checkout", "--quiet", "--force")
+
+    merge(lab)
+
+    assert (lab.folder / "registry.json").read_text(encoding="utf-8") == '"relu"\n'
+    assert clean(lab)
+
+
 @pytest.mark.slow
 def test_the_merged_results_are_those_of_a_run_from_nothing(lab):
     merge(lab)

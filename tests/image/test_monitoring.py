@@ -14,6 +14,9 @@ from servers import free_port
 from services import digits, serving
 from support import PATIENCE_SECONDS, ROOT, started
 
+from lab.base.params import MonitorParams
+from lab.monitoring.budgets import PACES
+
 ALERTS = ROOT / "monitoring/alerts.yml"
 
 
@@ -46,8 +49,12 @@ def loaded(path: Path) -> dict:
     return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
 
 
-def rules() -> list[dict]:
+def all_rules() -> list[dict]:
     return [rule for group in loaded(ALERTS)["groups"] for rule in group["rules"]]
+
+
+def rules() -> list[dict]:
+    return [rule for rule in all_rules() if "alert" in rule]
 
 
 def test_prometheus_takes_its_configuration():
@@ -79,12 +86,29 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_alerts_are_about_what_the_service_tells(told: str):
     """Of a series that begins with its first event, Prometheus would see no increase."""
-    named = {name for rule in rules() for name in re.findall(r"serve_\w+", rule["expr"])}
+    named = {name for rule in all_rules() for name in re.findall(r"serve_\w+", rule["expr"])}
 
     for name in named:
         assert re.search(rf"^{name}[ {{]", told, re.MULTILINE), name
     for status in ("200", "500", "503"):
         assert f'serve_requests_total{{status="{status}"}} 0.0' in told
+
+
+def test_budgets_are_those_of_the_params():
+    params = MonitorParams()
+    texts = {rule.get("alert") or rule["record"]: rule["expr"] for rule in all_rules()}
+
+    for name, target in (("Error", params.answered), ("Latency", params.in_time)):
+        paces = {
+            (float(pace or 1), float(may))
+            for kind in ("Fast", "Slow")
+            for pace, may in re.findall(
+                r"> (?:([\d.]+) \* )?([\d.]+)", texts[f"{name}Budget{kind}"]
+            )
+        }
+        assert {round(1 - may, 9) for _, may in paces} == {target}
+        assert {pace for pace, _ in paces} == {*PACES.values()}
+    assert f'le="{params.seconds:g}"' in texts["serve:slow:share1h"]
 
 
 @pytest.mark.slow
@@ -112,7 +136,7 @@ def test_a_real_prometheus_asks_the_service_and_reads_the_rules(tmp_path):
 
     assert up[0]["metric"]["model"] == "made"
     assert {rule["name"] for group in groups for rule in group["rules"]} == {
-        rule["alert"] for rule in rules()
+        rule.get("alert") or rule["record"] for rule in all_rules()
     }
 
 

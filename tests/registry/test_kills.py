@@ -18,9 +18,20 @@ MOMENTS = 50  # fractions of the time from there to the end; a fifth of them lie
 KILLING = """\
 #!/bin/sh
 case "$*" in
-  *"$KILLED_AT"*) test "$KILLED" = before || "$GIT" "$@"; kill -9 0;;
+  *"$KILLED_AT"*)
+    case $KILLED in
+      before) kill -9 -$PPID; exit 1;;
+      after) "$GIT" "$@"; kill -9 -$PPID; exit;;
+      alone) kill -9 $PPID;;
+    esac
 esac
 exec "$GIT" "$@"
+"""
+# git calls it while it holds the locks of references.
+HOLDING = """\
+#!/bin/sh
+test "$1" = prepared && grep -q "$HELD" && : > held && sleep 1
+exit 0
 """
 
 
@@ -56,11 +67,12 @@ def agrees(shelf: Shelf) -> None:
 @pytest.mark.parametrize(
     ("command", "when"),
     [
-        ("tag --annotate --cleanup=verbatim --file=- model#production#2", "after"),
+        ("model#production#2", "after"),
+        ("model#production#2", "alone"),
         ("update-ref -m", "after"),
         pytest.param("model#production#2", "before", marks=pytest.mark.slow),
-        pytest.param("--file=- model@v2.0.0", "before", marks=pytest.mark.slow),
-        pytest.param("--file=- model@v2.0.0", "after", marks=pytest.mark.slow),
+        pytest.param("message model@v2.0.0", "before", marks=pytest.mark.slow),
+        pytest.param("message model@v2.0.0", "after", marks=pytest.mark.slow),
         pytest.param("commit-tree", "after", marks=pytest.mark.slow),
         pytest.param("update-index --add --cacheinfo", "before", marks=pytest.mark.slow),
     ],
@@ -79,6 +91,50 @@ def test_killed_at_a_command_of_git(shelf, tmp_path, command, when):
     ) as process:  # fmt: skip
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
 
+    agrees(shelf)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "refs/tags/model#production#2",
+        pytest.param("refs/heads/main", marks=pytest.mark.slow),
+    ],
+)
+def test_killed_while_git_holds_a_lock(shelf, reference):
+    """git comes to an end by itself, and no lock stays that somebody would have to remove."""
+    hook, held = shelf.folder / ".git/hooks/reference-transaction", shelf.folder / "held"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(HOLDING, encoding="utf-8")
+    hook.chmod(0o755)
+    with started(
+        sys.executable, "promote.py", cwd=shelf.folder,
+        env={**shelf.environment, "HELD": f"{reference}$"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        while not held.exists():
+            assert process.poll() is None
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    lock = shelf.folder / f".git/{reference}.lock"
+    assert lock.exists()
+    until = time.monotonic() + PATIENCE_SECONDS
+    while lock.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    hook.unlink()
+    held.unlink()
+
+    agrees(shelf)
+
+
+def test_a_lock_of_somebody_else_is_one_line_that_says_what_to_do(shelf):
+    (shelf.folder / ".git/index.lock").touch()
+    said = shelf.promote(code=2)
+
+    assert "index.lock': File exists; if no git is at work, one that was killed left it" in said
+    (shelf.folder / ".git/index.lock").unlink()
     agrees(shelf)
 
 

@@ -1,0 +1,119 @@
+"""What the service counts of itself, read from its /metrics."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
+from lab.base.errors import ParamsError
+from lab.base.serve_params import TOKEN, checked_token
+
+# A service that is started anew is soon back: again at once, and in 2 s.
+RETRY = Retry(2, backoff_factor=1, status_forcelist=(502, 503, 504), raise_on_status=False)
+TIMEOUT_SECONDS = 10.0
+MOST_BYTES = 2**24
+CLIENTS_OWN = "4"  # the first digit of a status that is the client's mistake
+OF_SERVICE = "5"
+
+
+class Counters(NamedTuple):
+    """Since the process began.
+
+    Attributes:
+        process: when it began, in seconds since 1970; 0.0 where a system does not tell.
+        requests: without mistakes of clients.
+        failed: of these.
+        answers: of any kind, of which the time was taken.
+        slow: of these.
+    """
+
+    process: float
+    requests: int
+    failed: int
+    answers: int
+    slow: int
+
+
+class SilentError(Exception):
+    """The service gave no answer; the message says how."""
+
+
+def counters(address: str, seconds: float) -> Counters:
+    """Asks a service.
+
+    Args:
+        address: of its root.
+        seconds: an answer that took longer is slow.
+
+    Raises:
+        SilentError: it does not answer, or not as it should.
+        ParamsError: it is none of `serve.py`, lets nobody in, or counts by other bounds.
+    """
+    return read(_text(f"{address.rstrip('/')}/metrics"), seconds)
+
+
+def _text(url: str) -> str:
+    token = checked_token()
+    head = {"Authorization": f"Bearer {token}"} if token else {}
+    options: dict[str, Any] = {"timeout": TIMEOUT_SECONDS, "stream": True, "allow_redirects": False}
+    try:
+        with requests.Session() as session:
+            session.mount(url, HTTPAdapter(max_retries=RETRY))
+            answer = session.get(url, headers=head, **options)
+            content = next(answer.iter_content(MOST_BYTES), b"")
+    except requests.Timeout:
+        raise SilentError(f"no answer in {TIMEOUT_SECONDS:g} s") from None
+    except requests.RequestException:  # which name the address
+        raise SilentError("no connection") from None
+    if answer.status_code in {401, 403}:
+        raise ParamsError(
+            f"monitor.service: must let in who asks for /metrics; got {answer.status_code}; "
+            f"set {TOKEN} as it is set for the service"
+        )
+    if answer.status_code >= 500:
+        raise SilentError(f"/metrics answers {answer.status_code}")
+    if answer.status_code != 200:
+        raise _elsewhere(f"{answer.status_code} for /metrics")
+    return content.decode(errors="replace")
+
+
+def _elsewhere(got: str) -> ParamsError:
+    return ParamsError(
+        f"monitor.service: must be the address of a service of serve.py; got {got}; correct it"
+    )
+
+
+def read(text: str, seconds: float) -> Counters:
+    """The counters in Prometheus's format.
+
+    Raises:
+        ParamsError: they are not there, or the histogram has no such bound.
+    """
+    try:
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+        asked = dict(_by(samples, "serve_requests_total", "status"))
+        at_most = {float(le): n for le, n in _by(samples, "serve_request_seconds_bucket", "le")}
+        answers = at_most.pop(float("inf"))
+    except (ValueError, KeyError):
+        raise _elsewhere("something else at /metrics") from None
+    if seconds not in at_most:
+        bounds = ", ".join(f"{one:g}" for one in sorted(at_most))
+        raise ParamsError(
+            f"monitor.seconds: must be one of {bounds}; got {seconds:g}; take the nearest"
+        )
+    begun = [one.value for one in samples if one.name == "process_start_time_seconds"]
+    return Counters(
+        process=begun[0] if begun else 0.0,
+        requests=sum(n for status, n in asked.items() if not status.startswith(CLIENTS_OWN)),
+        failed=sum(n for status, n in asked.items() if status.startswith(OF_SERVICE)),
+        answers=answers,
+        slow=answers - at_most[seconds],
+    )
+
+
+def _by(samples: list[Sample], name: str, label: str) -> Iterator[tuple[str, int]]:
+    return ((one.labels[label], int(one.value)) for one in samples if one.name == name)

@@ -1,0 +1,292 @@
+"""Targets of the service: what is counted, how fast it is spent, what alarms and when that ends."""
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from monitored import blobs, record, reference
+from servers import free_port
+from services import digits, drawn, file_of, serving
+from support import ROOT, is_one_line
+
+from lab.base.errors import ParamsError
+from lab.base.params import MonitorParams
+from lab.monitoring.budgets import HOUR_MS, Point, Spending, burns, missed
+from lab.monitoring.counters import Counters, read
+from lab.monitoring.looks import MONTH_MS
+from lab.results.monitored import Burn, Monitored
+
+START_MS = 1_790_000_000_000
+PROCESS = START_MS / 1_000
+PARAMS = MonitorParams()
+
+
+def spending() -> Spending:
+    return Spending(address="http://127.0.0.1:1", seconds=0.25)
+
+
+def counted(requests: int, failed: int = 0, slow: int = 0, process: float = PROCESS) -> Counters:
+    return Counters(process, requests, failed, requests, slow)
+
+
+def hourly(*each: tuple[int, int, int], every_ms: int = HOUR_MS) -> list[Point]:
+    """Points of so many requests, failures and slow answers."""
+    sums = np.cumsum([(0, 0, 0), *each], axis=0).tolist()
+    return [
+        Point(START_MS + place * every_ms, requests, failed, requests, slow)
+        for place, (requests, failed, slow) in enumerate(sums)
+    ]
+
+
+def on(points: list[Point], params: MonitorParams = PARAMS) -> set[tuple[str, int]]:
+    return {(one.kind, one.hours) for one in looked(points, params) if one.is_on}
+
+
+def looked(points: list[Point], params: MonitorParams = PARAMS) -> list[Burn]:
+    return [*burns(points, params, points[-2].time_ms)]
+
+
+QUIET = [(1_000, 0, 2)] * 100
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        ([(1_000, 0, 0)], set()),
+        ([(1_000, 1, 10)], set()),  # just what may be
+        ([(1_000, 10, 0)], set()),  # ten times that, but not yet a part of the budget
+        ([(1_000, 30, 0)], {("errors", 1)}),
+        ([(1_000, 0, 300)], {("slow", 1)}),
+        ([(1_000, 500, 500)], {("errors", 1), ("errors", 6), ("errors", 72), ("slow", 1),
+                               ("slow", 6)}),
+        ([(1_000, 12, 0)] * 6, {("errors", 6)}),
+        ([(1_000, 3, 0)] * 60, {("errors", 72)}),
+        ([(1_000, 2, 0)] * 8, set()),
+        ([(1_000, 500, 0), (1_000, 0, 0)], {("errors", 72)}),  # it is over, but for the longest
+        ([(1_000, 500, 0)] + [(1_000, 0, 0)] * 6, set()),
+        ([(20, 1, 0)], set()),  # fifty times what may be, which one request can be by chance
+        ([(0, 0, 0)], set()),
+    ],
+)  # fmt: skip
+def test_what_alarms(last, expected):
+    assert on(hourly(*QUIET, *last)) == expected
+
+
+def test_soon_after_a_start_only_what_has_spent_a_part_of_the_budget_alarms():
+    minutes = 60_000
+    few = hourly((1_000, 20, 0), every_ms=5 * minutes)
+    many = hourly((1_000, 300, 0), every_ms=5 * minutes)
+
+    assert not on(few)
+    assert ("errors", 1) in on(many)
+
+
+def test_targets_are_those_of_the_params():
+    points = hourly(*QUIET, (1_000, 30, 300))
+
+    assert on(points, MonitorParams(answered=0.99, in_time=0.9)) == set()
+    assert on(points, MonitorParams(answered=0.9999)) > {("errors", 1), ("slow", 1)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.booleans()), max_size=40))
+def test_what_was_counted_is_neither_lost_nor_counted_twice(steps):
+    """However often the process is another one, and however often somebody looks."""
+    now, state, time_ms, process = counted(0), spending(), START_MS, PROCESS
+    requests = failed = restarts = 0
+    for place, (more, bad, is_new) in enumerate(steps):
+        time_ms += 40_000
+        if is_new:
+            process, now = process + 1, counted(0)
+            restarts += place > 0
+        now = counted(now.requests + more + bad, now.failed + bad, process=process)
+        requests, failed = requests + more + bad, failed + bad
+        state = state.then(now, time_ms)
+
+    assert Spending.model_validate_json(state.model_dump_json()) == state
+    assert state.restarts == restarts
+    if steps:
+        errors, slow = missed(state.points[0], state.points[-1], PARAMS)
+        assert (errors.requests, errors.missed) == (requests, failed)
+        assert (slow.requests, slow.missed) == (requests, 0)
+    assert all(a.time_ms < b.time_ms for a, b in itertools.pairwise(state.points))
+
+
+def test_what_is_kept_is_bounded_and_reaches_back_for_a_month():
+    state = spending()
+    for place in range(1, 1_500):
+        state = state.then(counted(place * 10), START_MS + place * HOUR_MS)
+    often = spending()
+    for place in range(1, 1_500):
+        often = often.then(counted(place * 10), START_MS + place * 1_000)
+
+    assert state.points[-1].time_ms - state.points[0].time_ms == MONTH_MS
+    assert missed(state.points[0], state.points[-1], PARAMS)[0].requests == 7_200
+    assert len(often.points) == 6  # one in five minutes
+    assert often.points[-1].requests == 14_990
+
+
+def test_a_clock_that_is_set_back_breaks_nothing():
+    state = spending().then(counted(10), START_MS + HOUR_MS)
+    state = state.then(counted(30), START_MS)
+
+    assert state.points[-1] == Point(START_MS + HOUR_MS, 30, 0, 30, 0)
+    assert [*burns(state.points, PARAMS, state.seen_ms)]
+
+
+def test_mistakes_of_clients_are_no_failures():
+    text = (
+        '# TYPE serve_requests counter\nserve_requests_total{status="200"} 90.0\n'
+        'serve_requests_total{status="422"} 7.0\nserve_requests_total{status="500"} 1.0\n'
+        'serve_requests_total{status="503"} 2.0\n# TYPE serve_request_seconds histogram\n'
+        'serve_request_seconds_bucket{le="0.25"} 95.0\n'
+        'serve_request_seconds_bucket{le="+Inf"} 100.0\n'
+    )
+
+    assert read(text, 0.25) == Counters(0.0, requests=93, failed=3, answers=100, slow=5)
+    with pytest.raises(ParamsError, match=r"monitor\.seconds: must be one of 0\.25; got 0\.3"):
+        read(text, 0.3)
+    for other in ("", "<html>", "up 1\n", text.replace('"200"} 90.0', '"200"} many'),
+                  text.replace("+Inf", "1.0"), "serve_requests_total 3\n" + text):  # fmt: skip
+        with pytest.raises(ParamsError, match="must be the address of a service"):
+            read(other, 0.25)
+
+
+# --- as somebody runs it ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with a reference and quiet records."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "models/export").mkdir(parents=True)
+    reference(tmp_path / "models/export")
+    record(tmp_path / "records", 1, blobs(600, 4))
+    return tmp_path
+
+
+def run(project: Path, service: str, code: int = 0, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "monitor.py"), "--records", "records", "--service", service],
+        cwd=project, capture_output=True, encoding="utf-8", check=False,
+        env={**os.environ, "RECORD_RUNS": "0", **environment},
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    if code == 2:
+        assert is_one_line(done.stderr.strip()), done.stderr
+    return done.stderr if code == 2 else done.stdout
+
+
+def result(project: Path) -> Monitored:
+    return Monitored.model_validate_json((project / "monitor/monitor.json").read_bytes())
+
+
+def test_a_service_is_asked_and_an_end_of_it_alarms(project):
+    with serving(project, digits(), "--record", "records") as running:
+        address = f"http://127.0.0.1:{running.port}"
+        for _ in range(20):
+            running.predict(file_of(drawn("7")), "image/png")
+        said = run(project, address)
+        found = result(project).service
+        assert said.startswith("quiet: 500 answers are like the reference; the service keeps its")
+        assert found is not None
+        assert [(one.kind, one.requests, one.missed) for one in found.budgets] == [
+            ("errors", 20, 0), ("slow", 20, 0),
+        ]  # fmt: skip
+        assert running.metrics()["monitor_service_alarm"] == 0
+    said = run(project, address, code=1)
+    first = result(project)
+    run(project, address, code=1)
+    again = result(project)
+
+    assert ": the service does not answer (no connection)" in said
+    assert first.is_alarm
+    assert first.service is not None
+    assert again.service is not None
+    assert first.service.since_ms == again.service.since_ms
+    assert again.service.budgets[0].requests == 20  # of before
+    text = (project / "monitor/report.md").read_text(encoding="utf-8")
+    assert "### The service\n" in text
+    assert address not in text + (project / "monitor/monitor.json").read_text(encoding="utf-8")
+
+
+def test_who_is_let_in_has_the_token(project):
+    with serving(project, digits(), SERVE_TOKEN="open sesame") as running:  # noqa: S106
+        address = f"http://127.0.0.1:{running.port}"
+        said = run(project, address, code=2)
+        assert "must let in who asks for /metrics; got 401; set SERVE_TOKEN" in said
+        run(project, address, SERVE_TOKEN="open sesame")  # noqa: S106
+
+
+@pytest.fixture
+def other() -> Iterator[dict]:
+    """Something else that listens; what it answers is to be said."""
+    answers = {"status": 200, "body": b"", "asked": []}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answers["asked"].append(dict(self.headers))
+            self.send_response(answers["status"])
+            self.send_header("Location", f"http://127.0.0.1:{server.server_port}/elsewhere")
+            self.end_headers()
+            self.wfile.write(answers["body"])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield answers | {"address": f"http://127.0.0.1:{server.server_port}", "set": answers.update}
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "got"),
+    [
+        (404, b"", "404 for /metrics"),
+        (302, b"", "302 for /metrics"),  # a token goes nowhere else
+        (200, b"\xff\x00<html>", "something else at /metrics"),
+        (200, b"up 1\n" * 10, "something else at /metrics"),
+    ],
+)
+def test_what_is_no_service_is_a_mistake(project, other, status, body, got):
+    other["set"]({"status": status, "body": body})
+
+    assert f"a service of serve.py; got {got}; correct it" in run(project, other["address"], code=2)
+    assert len(other["asked"]) == 1
+    assert not (project / "monitor/service.json").exists()
+
+
+def test_what_is_broken_for_long_alarms(project, other):
+    other["set"]({"status": 503})
+
+    assert "does not answer (/metrics answers 503)" in run(project, other["address"], code=1)
+    assert len(other["asked"]) == 3  # one that is started anew would have been back
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8000", "ftp://a", "http://me:secret@a", "http://"])
+def test_what_is_no_address_is_a_mistake(project, address):
+    said = run(project, address, code=2)
+
+    assert f"--service: must be off or the address of a service; got {address}; write it" in said
+
+
+def test_a_damaged_state_is_counted_anew(project):
+    address = f"http://127.0.0.1:{free_port()}"
+    (project / "monitor").mkdir()
+    (project / "monitor/service.json").write_text("{", encoding="utf-8")
+
+    assert "service.json: damaged, or of another address or seconds" in run(
+        project, address, code=1
+    )
