@@ -22,7 +22,7 @@ THIS_MAKE := $(MAKE)
 
 .DEFAULT_GOAL := help
 .PHONY: actionlint anchor audit help repro report promote power tune serve monitor example test test-slow test-all ui sync test-servers test-faults \
-  test-inputs test-pull-requests coverage cluster text test-cluster bench bench-serve smoke check format requirements upgrade clean setup \
+  test-inputs test-pull-requests coverage cluster text test-cluster bench bench-serve bench-drift smoke check format requirements upgrade clean setup \
   docs site dagshub restore pull push pull-request failed lost machine trim merge verify watch tell
 
 help:  ## list the commands
@@ -190,6 +190,12 @@ bench-serve: $(READY)  ## measure the service beside what others serve with (hal
 	  benchmarks/serving-requirements.txt
 	@python -m benchmarks.serving
 
+bench-drift: $(READY)  ## measure the monitor beside other tools for drift (a quarter of an hour)
+	@test -x .venv/bench-drift/bin/python || uv venv -q --python 3.11 .venv/bench-drift
+	@uv pip sync -q --python .venv/bench-drift/bin/python --require-hashes \
+	  benchmarks/drift-requirements.txt
+	@python -m benchmarks.drift_tools
+
 # One word for both: with DATA it is data that are checked, without it the code. Only of the command
 # line, for many have a variable of that name.
 check: $(READY)  ## lint, types, workflows, documents; or new data against those trained on (DATA=folder; KEEP=folder for arrays)
@@ -251,6 +257,7 @@ requirements: $(READY)  ## compile requirements.in into pins and hashes; no othe
 	  -o benchmarks/requirements.txt
 	$(COMPILE) -c requirements.txt requirements-serve.in -o requirements-serve.txt
 	$(COMPILE) benchmarks/serving-requirements.in -o benchmarks/serving-requirements.txt
+	$(COMPILE) benchmarks/drift-requirements.in -o benchmarks/drift-requirements.txt
 	$(COMPILE) docs/requirements.in -o docs/requirements.txt
 
 upgrade: UPGRADE := --upgrade

@@ -167,11 +167,16 @@ def parted(
     inputs: Inputs, labels: NDArray[Any], about: dict[str, Any], answer: Answer, seed: int
 ) -> Subject:
     """A reference is drawn; all is what traffic is drawn from."""
-    held = np.sort(np.random.default_rng([seed, 77]).integers(0, len(inputs), len(inputs)))
+    held = held_rows(len(inputs), seed)
     beyond = are_unlike(about["ranges"], inputs[held], about["kind"], about["columns"])
     more = {**about, "model": "model", "models": {}, "scaling": None}
     reference = made(more, inputs[held], labels[held], answer(inputs[held]), beyond)
     return Subject(reference, inputs, labels, answer)
+
+
+def held_rows(count: int, seed: int) -> NDArray[np.intp]:
+    """Of which inputs a reference is."""
+    return np.sort(np.random.default_rng([seed, 77]).integers(0, count, count))
 
 
 # --- false alarms -------------------------------------------------------------------------------

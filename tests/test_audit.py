@@ -96,7 +96,12 @@ def test_the_service_has_the_projects_pins() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["requirements.in", "benchmarks/requirements.in", "benchmarks/serving-requirements.in"],
+    [
+        "requirements.in",
+        "benchmarks/requirements.in",
+        "benchmarks/serving-requirements.in",
+        "benchmarks/drift-requirements.in",
+    ],
 )
 def test_each_requirement_has_a_lower_bound(name: str) -> None:
     lines = [

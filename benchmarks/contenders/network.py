@@ -1,7 +1,7 @@
 """The network that all contenders of `benchmarks.serving` run, with one thread as serve.py does.
 
-This folder has only what is run by the Python of .venv/bench-serve, which has nothing of this
-project.
+This folder has only what is run by the Python of .venv/bench-serve or .venv/bench-drift, which have
+nothing of this project.
 """
 
 import os
