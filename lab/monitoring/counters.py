@@ -1,5 +1,6 @@
 """What the service counts of itself, read from its /metrics."""
 
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from lab.base.errors import ParamsError
 from lab.base.serve_params import TOKEN, checked_token
@@ -64,10 +66,10 @@ def _text(url: str) -> str:
         with requests.Session() as session:
             session.mount(url, HTTPAdapter(max_retries=RETRY))
             answer = session.get(url, headers=head, **options)
-            content = next(answer.iter_content(MOST_BYTES), b"")
-    except requests.Timeout:
+            content = _read(answer)
+    except (requests.Timeout, ReadTimeoutError):
         raise SilentError(f"no answer in {TIMEOUT_SECONDS:g} s") from None
-    except requests.RequestException:  # which name the address
+    except (requests.RequestException, HTTPError):  # which name the address
         raise SilentError("no connection") from None
     if answer.status_code in {401, 403}:
         raise ParamsError(
@@ -79,6 +81,16 @@ def _text(url: str) -> str:
     if answer.status_code != 200:
         raise _elsewhere(f"{answer.status_code} for /metrics")
     return content.decode(errors="replace")
+
+
+def _read(answer: requests.Response) -> bytes:
+    """The content, though it may come a byte at a time, or have no end."""
+    content, until = bytearray(), time.monotonic() + TIMEOUT_SECONDS
+    while piece := answer.raw.read1(2**16, decode_content=True):
+        content += piece
+        if time.monotonic() > until or len(content) > MOST_BYTES:
+            raise SilentError(f"no end of an answer in {TIMEOUT_SECONDS:g} s")
+    return bytes(content)
 
 
 def _elsewhere(got: str) -> ParamsError:

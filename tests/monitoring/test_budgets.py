@@ -1,10 +1,12 @@
 """Targets of the service: what is counted, how fast it is spent, what alarms and when that ends."""
 
+import contextlib
 import itertools
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +22,7 @@ from support import ROOT, is_one_line
 
 from lab.base.errors import ParamsError
 from lab.base.params import MonitorParams
+from lab.monitoring import counters as asking
 from lab.monitoring.budgets import HOUR_MS, Point, Spending, burns, missed
 from lab.monitoring.counters import Counters, read
 from lab.monitoring.looks import MONTH_MS
@@ -238,7 +241,11 @@ def other() -> Iterator[dict]:
             self.send_response(answers["status"])
             self.send_header("Location", f"http://127.0.0.1:{server.server_port}/elsewhere")
             self.end_headers()
-            self.wfile.write(answers["body"])
+            with contextlib.suppress(OSError):
+                for byte in answers["body"] if answers.get("slowly") else ():
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.05)
+                self.wfile.write(b"" if answers.get("slowly") else answers["body"])
 
         def log_message(self, *_: object) -> None:
             pass
@@ -273,6 +280,16 @@ def test_what_is_broken_for_long_alarms(project, other):
 
     assert "does not answer (/metrics answers 503)" in run(project, other["address"], code=1)
     assert len(other["asked"]) == 3  # one that is started anew would have been back
+
+
+@pytest.mark.parametrize("body", [b" " * 200, b""])
+def test_an_answer_without_an_end_is_none(other, monkeypatch, body):
+    monkeypatch.setattr(asking, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(asking, "MOST_BYTES", 1_000)
+    other["set"]({"slowly": bool(body), "body": body or b"endless\n" * 1_000})
+
+    with pytest.raises(asking.SilentError, match=r"no end of an answer in 0\.5 s"):
+        asking.counters(other["address"], 0.25)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8000", "ftp://a", "http://me:secret@a", "http://"])
