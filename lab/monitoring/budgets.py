@@ -67,24 +67,18 @@ class Spending(Record):
     def then(self, now: Counters, time_ms: int) -> "Spending":
         """With what was counted since; all of it, where the process is another one."""
         before = self.last
-        is_same = (
-            before is not None
-            and before.process == now.process
-            and all(a >= b for a, b in zip(now, before, strict=True))
+        is_another = before is not None and (
+            before.process != now.process or any(a < b for a, b in zip(now, before, strict=True))
         )
         points = self.points or [Point(min(time_ms, round(now.process * 1_000) or time_ms))]
-        counted = before[1:] if before is not None and is_same else (0, 0, 0, 0)
+        counted = (0, 0, 0, 0) if before is None or is_another else before[1:]
         time_ms = max(time_ms, points[-1].time_ms)  # a clock may be set back
         total = [a + b - c for a, b, c in zip(points[-1][1:], now[1:], counted, strict=True)]
         is_fine = len(points) > 1 and points[-1].time_ms - points[-2].time_ms < FINEST_MS
         points = [*(points[:-1] if is_fine else points), Point(time_ms, *total)]
         first = max(0, _at(points, time_ms - MONTH_MS))
-        restarts = self.restarts + (before is not None and not is_same)
-        return self.model_copy(
-            update={
-                "last": now, "seen_ms": time_ms, "points": points[first:], "restarts": restarts,
-            }
-        )  # fmt: skip
+        changes = {"last": now, "seen_ms": time_ms, "points": points[first:]}
+        return self.model_copy(update=changes | {"restarts": self.restarts + is_another})
 
 
 def asked(params: MonitorParams, folder: Path) -> tuple[Service | None, list[Point]]:

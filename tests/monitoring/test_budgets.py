@@ -25,8 +25,9 @@ from lab.base.params import MonitorParams
 from lab.monitoring import counters as asking
 from lab.monitoring.budgets import HOUR_MS, Point, Spending, burns, missed
 from lab.monitoring.counters import Counters, read
+from lab.monitoring.findings import targets_line
 from lab.monitoring.looks import MONTH_MS
-from lab.results.monitored import Burn, Monitored
+from lab.results.monitored import Burn, Monitored, Service
 
 START_MS = 1_790_000_000_000
 PROCESS = START_MS / 1_000
@@ -161,6 +162,20 @@ def test_mistakes_of_clients_are_no_failures():
                   text.replace("+Inf", "1.0"), "serve_requests_total 3\n" + text):  # fmt: skip
         with pytest.raises(ParamsError, match="must be the address of a service"):
             read(other, 0.25)
+
+
+def test_what_was_missed_is_no_target_that_is_kept():
+    """Nothing alarms any longer, and the month's budget is spent all the same."""
+    points = hourly((1_000, 50, 0), *[(1_000, 0, 2)] * 20)
+    one = Service(
+        asked_ms=START_MS, problem=None, since_ms=None, seconds=0.25, restarts=0,
+        budgets=missed(points[0], points[-1], PARAMS), burns=looked(points),
+    )  # fmt: skip
+
+    assert on(points) == set()
+    assert targets_line(one) == (
+        "0.238% of 21,000 requests since 2026-09-21 14:13 UTC failed (0.1% may)"
+    )
 
 
 # --- as somebody runs it ------------------------------------------------------------------------
