@@ -18,6 +18,7 @@ from lab.base.serve_params import TOKEN, checked_token
 RETRY = Retry(2, backoff_factor=1, status_forcelist=(502, 503, 504), raise_on_status=False)
 TIMEOUT_SECONDS = 10.0
 MOST_BYTES = 2**24
+LATEST = 1e11  # seconds since 1970, in the year 5138
 CLIENTS_OWN = "4"  # the first digit of a status that is the client's mistake
 OF_SERVICE = "5"
 
@@ -110,14 +111,20 @@ def read(text: str, seconds: float) -> Counters:
         asked = dict(_by(samples, "serve_requests_total", "status"))
         at_most = {float(le): n for le, n in _by(samples, "serve_request_seconds_bucket", "le")}
         answers = at_most.pop(float("inf"))
-    except (ValueError, KeyError):
+        if min(0, *asked.values(), *at_most.values()) < 0 or max(0, *at_most.values()) > answers:
+            raise ValueError("counters count up")
+    except Exception:  # whatever the parser raises at what is no such text
         raise _elsewhere("something else at /metrics") from None
     if seconds not in at_most:
         bounds = ", ".join(f"{one:g}" for one in sorted(at_most))
         raise ParamsError(
             f"monitor.seconds: must be one of {bounds}; got {seconds:g}; take the nearest"
         )
-    begun = [one.value for one in samples if one.name == "process_start_time_seconds"]
+    begun = [
+        one.value
+        for one in samples
+        if one.name == "process_start_time_seconds" and 0 < one.value < LATEST
+    ]
     return Counters(
         process=begun[0] if begun else 0.0,
         requests=sum(n for status, n in asked.items() if not status.startswith(CLIENTS_OWN)),

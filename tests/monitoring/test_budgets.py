@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from monitored import blobs, record, reference
 from servers import free_port
@@ -158,10 +158,37 @@ def test_mistakes_of_clients_are_no_failures():
     assert read(text, 0.25) == Counters(0.0, requests=93, failed=3, answers=100, slow=5)
     with pytest.raises(ParamsError, match=r"monitor\.seconds: must be one of 0\.25; got 0\.3"):
         read(text, 0.3)
+    for begun, expected in (("1.5", 1.5), ("NaN", 0.0), ("+Inf", 0.0), ("-1e300", 0.0)):
+        assert read(f"{text}process_start_time_seconds {begun}\n", 0.25).process == expected
     for other in ("", "<html>", "up 1\n", text.replace('"200"} 90.0', '"200"} many'),
                   text.replace("+Inf", "1.0"), "serve_requests_total 3\n" + text):  # fmt: skip
         with pytest.raises(ParamsError, match="must be the address of a service"):
             read(other, 0.25)
+
+
+METRICS = st.one_of(
+    st.text(max_size=60),
+    st.builds(
+        'serve_request{}{{{}="{}"}} {}\n'.format,
+        st.sampled_from(["s_total", "_seconds_bucket", "_seconds_count"]),
+        st.sampled_from(["status", "le", "", "x"]),
+        st.sampled_from(["200", "500", "0.25", "+Inf", "", "\\", '"', "many"]),
+        st.sampled_from(["1", "-1", "0.5", "NaN", "+Inf", "1e300", "", "x", "1 2 3"]),
+    ),
+)
+
+
+@given(st.lists(METRICS, max_size=8).map("".join))
+@example('serve_requests_total{status="200"} +Inf\nserve_request_seconds_bucket{le="+Inf"} 1\n')
+@example('serve_requests_total{status="200"} -1\nserve_request_seconds_bucket{le="0.25"} 2\n'
+         'serve_request_seconds_bucket{le="+Inf"} 1\n')  # fmt: skip
+def test_whatever_stands_at_metrics_is_counted_or_a_mistake(text):
+    try:
+        found = read(text, 0.25)
+    except ParamsError:
+        return
+    assert all(0 <= bad <= all_ for bad, all_ in ((found.failed, found.requests),
+                                                  (found.slow, found.answers)))  # fmt: skip
 
 
 def test_what_was_missed_is_no_target_that_is_kept():
