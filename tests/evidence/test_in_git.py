@@ -130,10 +130,11 @@ def test_what_was_stale_before_the_branch_began_is_not_its_fault(repository, mon
     ("path", "old", "new"),
     [
         ("params.yaml", "epochs: 2", "epochs: 3"),
-        ("train.py", "def main", "# more\ndef main"),
-        ("lab/training/stacks.py", '"""', '"""More. '),
+        pytest.param("train.py", "def main", "# more\ndef main", marks=pytest.mark.slow),
+        pytest.param("lab/training/stacks.py", '"""', '"""More. ', marks=pytest.mark.slow),
         ("metrics/runs/relu_8.json", "0.9", "0.95"),
-        ("prepare.py", "import", "import re\nimport"),  # of what train follows
+        # What train follows.
+        pytest.param("prepare.py", "import", "import re\nimport", marks=pytest.mark.slow),
     ],
 )
 def test_a_branch_that_changes_a_cause_has_the_fault(repository, monkeypatch, path, old, new):

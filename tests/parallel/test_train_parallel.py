@@ -265,10 +265,10 @@ def test_workers_end_with_a_killed_script(project):
 
 
 def test_params_that_change_meanwhile_are_not_recorded(project):
-    project.params(SMALL.replace("epochs: 10", "epochs: 100"))
+    project.params(SMALL.replace("epochs: 10", "epochs: 30"))
     process = project.start()
     wait_for(process, "epoch 1,")
-    project.params(SMALL.replace("epochs: 10", "epochs: 101"))
+    project.params(SMALL.replace("epochs: 10", "epochs: 31"))
     output = process.communicate(timeout=PATIENCE_SECONDS)[0]
 
     assert process.returncode == 2
