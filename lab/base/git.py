@@ -77,23 +77,28 @@ def git_bytes(
     """
     environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             ["git", *ALWAYS, *arguments],
             cwd=root,
             env={**environment, "LANGUAGE": "en", **(variables or {})},  # for `_refusal` to read
-            input=given,
-            capture_output=True,
-            timeout=timeout,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=is_act,
-            check=False,
-        )
+        ) as process:
+            try:
+                output, said = process.communicate(given, timeout)
+            except BaseException:
+                if not is_act:
+                    process.kill()
+                raise
     except FileNotFoundError:
         raise GitError("git is not installed; install it, then run again") from None
     except subprocess.TimeoutExpired:
         raise GitError(f"git {_name(arguments)}: no end after {timeout:.0f} s") from None
-    if done.returncode:
-        raise _refusal(root, _name(arguments), done.stderr.decode(errors="replace"))
-    return done.stdout
+    if process.returncode:
+        raise _refusal(root, _name(arguments), said.decode(errors="replace"))
+    return output
 
 
 def _name(arguments: Sequence[str]) -> str:

@@ -95,13 +95,14 @@ def test_killed_at_a_command_of_git(shelf, tmp_path, command, when):
 
 
 @pytest.mark.parametrize(
-    "reference",
+    ("reference", "how"),
     [
-        "refs/tags/model#production#2",
-        pytest.param("refs/heads/main", marks=pytest.mark.slow),
+        ("refs/tags/model#production#2", signal.SIGKILL),
+        pytest.param("refs/tags/model#production#2", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("refs/heads/main", signal.SIGKILL, marks=pytest.mark.slow),
     ],
 )
-def test_killed_while_git_holds_a_lock(shelf, reference):
+def test_ended_while_git_holds_a_lock(shelf, reference, how):
     """git comes to an end by itself, and no lock stays that somebody would have to remove."""
     hook, held = shelf.folder / ".git/hooks/reference-transaction", shelf.folder / "held"
     hook.parent.mkdir(exist_ok=True)
@@ -115,7 +116,7 @@ def test_killed_while_git_holds_a_lock(shelf, reference):
         while not held.exists():
             assert process.poll() is None
             time.sleep(0.005)
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, how)
         process.wait()
     lock = shelf.folder / f".git/{reference}.lock"
     assert lock.exists()
