@@ -102,7 +102,7 @@ def move_anchor(output: Path, why: str) -> None:
     Raises:
         LabError: the working tree is not HEAD, its results are stale, or they are no better.
     """
-    from lab.base.git import git_bytes
+    from lab.base.git import git_tag
     from lab.evidence.tags import TAG, anchor_of
 
     require_clean("anchor")  # before anything is trained
@@ -122,8 +122,7 @@ def move_anchor(output: Path, why: str) -> None:
         page.terminal(judged),
     ]
     message = "\n\n".join(lines)
-    command = ("tag", "--annotate", "--force", f"--message={message}", TAG, there.commit)
-    git_bytes(Path(), *command, is_act=True)
+    git_tag(Path(), "--annotate", "--force", f"--message={message}", TAG, there.commit)
     print(f"{message}\n\nto share it: git push --force origin {TAG}", flush=True)
 
 

@@ -101,6 +101,16 @@ def git_bytes(
     return output
 
 
+def git_tag(root: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> None:
+    """Writes a tag. Who signs it may be asked for a passphrase, for which git needs the terminal.
+
+    Raises:
+        GitError: as for `git`.
+    """
+    is_signed = git(root, "config", "--type=bool", "--default=false", "tag.gpgSign") == "true"
+    git_bytes(root, "tag", *arguments, variables=variables, is_act=not is_signed)
+
+
 def _name(arguments: Sequence[str]) -> str:
     """The command of git that comes after its own options."""
     options = iter(arguments)

@@ -243,7 +243,7 @@ Searched = Annotated[Range | tuple[Any, ...], PlainValidator(_searched)]
 
 
 def service_address(value: str) -> str:
-    """An address of a service, or `off`; without a password, for others read it.
+    """An address of a service, or `off`; without a password, for others read it, or a last slash.
 
     Raises:
         ValueError: it is neither.
@@ -253,7 +253,7 @@ def service_address(value: str) -> str:
             f"must be {OFF} or the address of a service; got {shortened(value)}; "
             "write it like http://127.0.0.1:8000"
         )
-    return value
+    return value.rstrip("/")
 
 
 class MonitorParams(_Section):

@@ -1,7 +1,8 @@
 """What the service counts of itself, read from its /metrics."""
 
-import time
 from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, NamedTuple
 
 import requests
@@ -9,14 +10,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError
 
-from lab.base.errors import ParamsError
+from lab.base.errors import ParamsError, shortened
 from lab.base.serve_params import TOKEN, checked_token
 
 # A service that is started anew is soon back: again at once, and in 2 s.
-RETRY = Retry(2, backoff_factor=1, status_forcelist=(502, 503, 504), raise_on_status=False)
-TIMEOUT_SECONDS = 10.0
+RETRY = Retry(
+    2, backoff_factor=1, status_forcelist=(502, 503, 504), raise_on_status=False,
+    respect_retry_after_header=False,
+)  # fmt: skip
+TIMEOUT_SECONDS = 10.0  # between two pieces of an answer
+MOST_SECONDS = 45.0  # of all tries, for a head may come a byte at a time, or a body have no end
 MOST_BYTES = 2**24
 LATEST = 1e11  # seconds since 1970, in the year 5138
 CLIENTS_OWN = "4"  # the first digit of a status that is the client's mistake
@@ -56,22 +61,47 @@ def counters(address: str, seconds: float) -> Counters:
         SilentError: it does not answer, or not as it should.
         ParamsError: it is none of `serve.py`, lets nobody in, or counts by other bounds.
     """
-    return read(_text(f"{address.rstrip('/')}/metrics"), seconds)
+    found: SimpleQueue[str | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found.put(_text(f"{address}/metrics", checked_token()))
+        except Exception as error:  # to be raised where somebody hears it
+            found.put(error)
+
+    Thread(target=ask, daemon=True).start()
+    try:
+        text = found.get(timeout=MOST_SECONDS)
+    except Empty:
+        raise SilentError(f"no end of an answer in {MOST_SECONDS:g} s") from None
+    if isinstance(text, Exception):
+        raise text
+    return read(text, seconds)
 
 
-def _text(url: str) -> str:
-    token = checked_token()
-    head = {"Authorization": f"Bearer {token}"} if token else {}
+def _text(url: str, token: str) -> str:
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """In place of what .netrc may hold."""
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
     options: dict[str, Any] = {"timeout": TIMEOUT_SECONDS, "stream": True, "allow_redirects": False}
     try:
         with requests.Session() as session:
             session.mount(url, HTTPAdapter(max_retries=RETRY))
-            answer = session.get(url, headers=head, **options)
-            content = _read(answer)
+            with session.get(url, auth=sign, **options) as answer:
+                content = _read(answer)
     except (requests.Timeout, ReadTimeoutError):
         raise SilentError(f"no answer in {TIMEOUT_SECONDS:g} s") from None
+    except (requests.exceptions.InvalidURL, LocationValueError, UnicodeError):
+        raise _elsewhere("one that cannot be") from None
+    except requests.exceptions.SSLError:
+        raise SilentError("its certificate is not trusted") from None
     except (requests.RequestException, HTTPError):  # which name the address
         raise SilentError("no connection") from None
+    except OSError as error:  # of the certificates that a variable names
+        raise ParamsError(f"monitor.service: {shortened(str(error))}") from None
     if answer.status_code in {401, 403}:
         raise ParamsError(
             f"monitor.service: must let in who asks for /metrics; got {answer.status_code}; "
@@ -85,12 +115,11 @@ def _text(url: str) -> str:
 
 
 def _read(answer: requests.Response) -> bytes:
-    """The content, though it may come a byte at a time, or have no end."""
-    content, until = bytearray(), time.monotonic() + TIMEOUT_SECONDS
+    content = bytearray()
     while piece := answer.raw.read1(2**16, decode_content=True):
         content += piece
-        if time.monotonic() > until or len(content) > MOST_BYTES:
-            raise SilentError(f"no end of an answer in {TIMEOUT_SECONDS:g} s")
+        if len(content) > MOST_BYTES:
+            raise _elsewhere(f"more than {MOST_BYTES:,} bytes at /metrics")
     return bytes(content)
 
 

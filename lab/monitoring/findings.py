@@ -45,7 +45,7 @@ def headline(watch: Watch, service: Service | None = None) -> str:
     state, alarm = watch.state, watch.state.alarm
     if service is not None and service.since_ms is not None:
         line = f"alarm since {moment(service.since_ms)}: {service_line(service)}"
-        return line if alarm is None else f"{alarm_line(alarm, on_now(state.looks))}; {line}"
+        return line if alarm is None else f"{line}; {alarm_line(alarm, on_now(state.looks))}"
     kept = f"; {targets_line(service)}" if service is not None else ""
     if alarm is not None:
         return alarm_line(alarm, on_now(state.looks)) + kept
@@ -69,6 +69,8 @@ def service_line(service: Service) -> str:
 
 def targets_line(service: Service) -> str:
     """Whether it keeps them, while nothing alarms."""
+    if not any(one.requests for one in service.budgets):
+        return "the service has answered nobody yet"
     over = [missed_line(one, service) for one in service.budgets if one.pace > 1]
     return "; ".join(over) or "the service keeps its targets"
 
@@ -90,7 +92,7 @@ def share(value: float) -> str:
     >>> share(1 - 0.999)
     '0.1%'
     """
-    return f"{100 * value:.3g}%"
+    return f"{100 * value:.4g}%"
 
 
 def alarm_line(alarm: Alarm, on: list[Signal]) -> str:

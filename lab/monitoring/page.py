@@ -109,7 +109,7 @@ def _targets(service: Service) -> list[Block]:
         ]
     if service.restarts:
         lines.append([
-            f"The process was another one {service.restarts:,} times; what was counted just before "
+            f"Other processes answered since: {service.restarts:,}. What one counted just before "
             "it ended is not known."
         ])  # fmt: skip
     rows: list[list[Line]] = [
@@ -153,7 +153,9 @@ def _paces(params: MonitorParams, points: Sequence[Point], pictures: Pictures) -
 
 def _rest_of(headline: str) -> str:
     """What follows the word that stands out."""
-    return headline.removeprefix("alarm ").removeprefix("quiet: ")
+    for prefix in ("alarm ", "quiet: ", "nothing to say yet: "):
+        headline = headline.removeprefix(prefix)
+    return headline
 
 
 def _draw(pictures: Pictures, picture: Picture, figure: object) -> None:
@@ -261,7 +263,7 @@ def _accuracy(result: Monitored) -> list[Block]:
             f"Without labels it is estimated as {result.estimate.accuracy:.2%}, from how sure "
             f"{result.estimate.answers:,} answers are."
         ])  # fmt: skip
-    elif result.is_alarm:
+    elif result.now is not None:
         lines.append(
             ["Without labels nothing is estimated while something alarms: it can be far off."]
         )
@@ -326,7 +328,7 @@ def _how(result: Monitored) -> Folded:
             "however often somebody looks. A difference that concerns less than "
             f"{result.least:.0%} of inputs alarms nobody, however sure it is."
         ],
-        ["An alarm ends when the newest blocks of all lengths are quiet."],
+        ["An alarm of inputs, answers or labels ends when the newest blocks of all are quiet."],
     ]
     if result.other_models:
         lines.append([f"{result.other_models:,} answers of other models were left out."])

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from lab.base import gto
 from lab.base.errors import DataError, LabError, shortened
 from lab.base.files import write_text
-from lab.base.git import GitError, git, git_bytes
+from lab.base.git import GitError, git, git_bytes, git_tag
 from lab.base.records import first_problem
 from lab.registry.decision import Decision
 from lab.registry.promotion import MAX_TEXT, How, Promotion, stamp
@@ -233,8 +233,8 @@ def _tag(root: Path, one: Promotion, tag: str, message: str, seconds: int) -> No
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary, "message")  # a pipe would end early if this script was killed
         write_text(file, message)
-        command = ("tag", "--annotate", "--cleanup=verbatim", f"--file={file}", tag, one.commit)
-        git_bytes(root, *command, variables=variables, is_act=True)
+        options = ("--annotate", "--cleanup=verbatim", f"--file={file}")
+        git_tag(root, *options, tag, one.commit, variables=variables)
 
 
 def is_before(root: Path, step: Promotion) -> bool:

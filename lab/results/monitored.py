@@ -147,7 +147,7 @@ class Service(Record):
         problem: why there was no answer; None where there was one.
         since_ms: of the alarm that is on, when it was first seen.
         seconds: an answer that takes longer is slow.
-        restarts: of which what was counted before them and not yet seen is not known.
+        restarts: other processes since; what one counted just before its end is not known.
         budgets: of each target, of thirty days or since it was first asked.
         burns: of each target over each time.
     """

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from monitored import blobs, record, reference
+from pydantic import ValidationError
 from servers import free_port
 from services import digits, drawn, file_of, serving
 from support import ROOT, is_one_line
@@ -105,18 +106,18 @@ def test_targets_are_those_of_the_params():
 def test_what_was_counted_is_neither_lost_nor_counted_twice(steps):
     """However often the process is another one, and however often somebody looks."""
     now, state, time_ms, process = counted(0), spending(), START_MS, PROCESS
-    requests = failed = restarts = 0
-    for place, (more, bad, is_new) in enumerate(steps):
+    requests, failed, processes = 0, 0, set()
+    for more, bad, is_new in steps:
         time_ms += 40_000
         if is_new:
             process, now = process + 1, counted(0)
-            restarts += place > 0
+        processes.add(process)
         now = counted(now.requests + more + bad, now.failed + bad, process=process)
         requests, failed = requests + more + bad, failed + bad
         state = state.then(now, time_ms)
 
     assert Spending.model_validate_json(state.model_dump_json()) == state
-    assert state.restarts == restarts
+    assert state.processes == len(processes)
     if steps:
         errors, slow = missed(state.points[0], state.points[-1], PARAMS)
         assert (errors.requests, errors.missed) == (requests, failed)
@@ -138,12 +139,82 @@ def test_what_is_kept_is_bounded_and_reaches_back_for_a_month():
     assert often.points[-1].requests == 14_990
 
 
-def test_a_clock_that_is_set_back_breaks_nothing():
-    state = spending().then(counted(10), START_MS + HOUR_MS)
-    state = state.then(counted(30), START_MS)
+def test_processes_that_take_turns_are_each_counted_once():
+    """Two services behind an address, or one that is replaced and comes back."""
+    state = spending()
+    for hour in range(1, 9):
+        one = counted(100 * hour, hour, process=PROCESS + hour % 2)
+        state = state.then(one, START_MS + hour * HOUR_MS)
 
-    assert state.points[-1] == Point(START_MS + HOUR_MS, 30, 0, 30, 0)
-    assert [*burns(state.points, PARAMS, state.seen_ms)]
+    assert state.processes == 2
+    assert missed(state.points[0], state.points[-1], PARAMS)[0].requests == 700 + 800
+
+
+def test_where_no_start_is_known_a_sum_that_grew_by_other_parts_is_another_process():
+    state = spending().then(Counters(0.0, 92, 0, 92, 0), START_MS)
+    state = state.then(Counters(0.0, 100, 50, 100, 60), START_MS + HOUR_MS)
+    state = state.then(Counters(0.0, 100, 50, 100, 60), START_MS + 2 * HOUR_MS)
+
+    assert state.processes == 2
+    assert state.points[-1][1:] == (192, 50, 192, 60)
+
+
+@pytest.mark.parametrize("ahead_ms", [-600_000, 365 * 24 * HOUR_MS])
+def test_a_clock_that_was_wrong_once_is_forgotten(ahead_ms):
+    state, seen = spending(), []
+    for hour in range(1, 30):
+        now_ms = START_MS + hour * HOUR_MS + (ahead_ms if hour == 5 else 0)
+        state = state.then(counted(1_000 * hour, 600 if hour > 5 else 0), now_ms)
+        looks = burns(state.points, PARAMS, state.seen_ms, state.on)
+        state = state.model_copy(
+            update={"on": [(one.kind, one.hours) for one in looks if one.is_on]}
+        )
+        seen.append(bool(state.on))
+
+    assert seen[6]
+    assert not seen[-1]
+    times = [one.time_ms for one in state.points]
+    assert times == sorted(times)
+    assert state.points[-1].requests == 29_000
+
+
+def test_an_alarm_does_not_end_because_somebody_looks_again():
+    """In ten seconds chance can hardly be excluded; it was before."""
+    state = spending().then(counted(0), START_MS)
+    for hour in range(1, 5):
+        before = state.seen_ms
+        state = state.then(counted(100 * hour, 5 * (hour == 4)), START_MS + hour * HOUR_MS)
+    first = {(x.kind, x.hours) for x in burns(state.points, PARAMS, before) if x.is_on}
+    then = state.then(counted(400, 5), state.seen_ms + 10_000)
+    alone = [*burns(then.points, PARAMS, state.seen_ms)]
+    again = [*burns(then.points, PARAMS, state.seen_ms, sorted(first))]
+
+    assert first == {("errors", 1)}
+    assert not any(one.is_on for one in alone)
+    assert {(one.kind, one.hours) for one in again if one.is_on} == first
+
+
+@pytest.mark.parametrize("answered", [0.5, 0.9, 0.95])
+def test_of_a_low_target_all_that_fails_is_enough(answered):
+    points = hourly(*QUIET, (1_000, 990, 0))
+
+    assert ("errors", 1) in on(points, MonitorParams(answered=answered))
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[START_MS, 500, 400, 500, 0], [START_MS + 1, 100, 0, 5, 9]],
+        [[START_MS, 0, 0, 0, 0], [START_MS - 1, 0, 0, 0, 0]],
+        [[10**17, 0, 0, 0, 0]],
+        [[START_MS, -5, -700, -5, 0]],
+        [[START_MS, 5, 7, 5, 0]],
+    ],
+)
+def test_a_state_that_cannot_be_is_damaged(points):
+    text = spending().model_dump_json().replace('"points":[]', f'"points":{points}')
+    with pytest.raises(ValidationError, match="points must"):
+        Spending.model_validate_json(text)
 
 
 def test_mistakes_of_clients_are_no_failures():
@@ -194,14 +265,14 @@ def test_whatever_stands_at_metrics_is_counted_or_a_mistake(text):
 def test_what_was_missed_is_no_target_that_is_kept():
     """Nothing alarms any longer, and the month's budget is spent all the same."""
     points = hourly((1_000, 50, 0), *[(1_000, 0, 2)] * 20)
-    one = Service(
+    found = Service(
         asked_ms=START_MS, problem=None, since_ms=None, seconds=0.25, restarts=0,
         budgets=missed(points[0], points[-1], PARAMS), burns=looked(points),
     )  # fmt: skip
 
     assert on(points) == set()
-    assert targets_line(one) == (
-        "0.238% of 21,000 requests since 2026-09-21 14:13 UTC failed (0.1% may)"
+    assert targets_line(found) == (
+        "0.2381% of 21,000 requests since 2026-09-21 14:13 UTC failed (0.1% may)"
     )
 
 
@@ -281,6 +352,8 @@ def other() -> Iterator[dict]:
         def do_GET(self) -> None:
             answers["asked"].append(dict(self.headers))
             self.send_response(answers["status"])
+            for name, value in answers.get("more", {}).items():
+                self.send_header(name, value)
             self.send_header("Location", f"http://127.0.0.1:{server.server_port}/elsewhere")
             self.end_headers()
             with contextlib.suppress(OSError):
@@ -293,6 +366,7 @@ def other() -> Iterator[dict]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = False  # so that its end waits for theirs
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield answers | {"address": f"http://127.0.0.1:{server.server_port}", "set": answers.update}
@@ -324,14 +398,54 @@ def test_what_is_broken_for_long_alarms(project, other):
     assert len(other["asked"]) == 3  # one that is started anew would have been back
 
 
-@pytest.mark.parametrize("body", [b" " * 200, b""])
-def test_an_answer_without_an_end_is_none(other, monkeypatch, body):
-    monkeypatch.setattr(asking, "TIMEOUT_SECONDS", 0.5)
+def test_an_answer_without_an_end_is_none(other, monkeypatch):
+    monkeypatch.setattr(asking, "MOST_SECONDS", 0.5)
     monkeypatch.setattr(asking, "MOST_BYTES", 1_000)
-    other["set"]({"slowly": bool(body), "body": body or b"endless\n" * 1_000})
-
+    other["set"]({"slowly": True, "body": b" " * 30})
     with pytest.raises(asking.SilentError, match=r"no end of an answer in 0\.5 s"):
         asking.counters(other["address"], 0.25)
+    monkeypatch.setattr(asking, "MOST_SECONDS", 30)
+    other["set"]({"slowly": False, "body": b"endless\n" * 1_000})
+    with pytest.raises(ParamsError, match="got more than 1,000 bytes at /metrics"):
+        asking.counters(other["address"], 0.25)
+
+
+def test_nobody_says_how_long_to_wait_or_who_asks(other, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("default login a password b", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("SERVE_TOKEN", "open sesame")
+    other["set"]({"status": 503, "more": {"Retry-After": "3600"}})
+    with pytest.raises(asking.SilentError, match="/metrics answers 503"):
+        asking.counters(other["address"], 0.25)
+
+    assert {one["Authorization"] for one in other["asked"]} == {"Bearer open sesame"}
+
+
+@pytest.mark.parametrize("address", ["http://a:99999", "http://127.0.0.1:port", "http://a..b"])
+def test_an_address_that_cannot_be_is_a_mistake(address):
+    with pytest.raises(ParamsError, match="must be the address of a service"):
+        asking.counters(address, 0.25)
+
+
+def test_certificates_that_are_not_there_are_a_mistake(monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
+    with pytest.raises(ParamsError, match=r"monitor\.service: .*/nowhere"):
+        asking.counters(f"https://127.0.0.1:{free_port()}", 0.25)
+
+
+def test_a_slip_in_the_address_overwrites_nothing(project):
+    with serving(project, digits()) as running:
+        address = f"http://127.0.0.1:{running.port}"
+        for _ in range(20):
+            running.predict(file_of(drawn("7")), "image/png")
+        run(project, f"{address}/")
+        run(project, f"http://127.0.0.1:{free_port()}", code=1)
+        run(project, address)
+
+    found = result(project).service
+    assert found is not None
+    assert found.budgets[0].requests == 20
+    assert found.restarts == 0
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8000", "ftp://a", "http://me:secret@a", "http://"])
