@@ -9,6 +9,7 @@ from lab.base.params import MonitorParams
 from lab.monitoring import kept
 from lab.monitoring.findings import found
 from lab.monitoring.watch import State, Watch
+from lab.results.monitored import Service
 from lab.serving.records import Recorder, read, read_from
 from lab.shifts.corruptions import corruptions
 
@@ -231,3 +232,24 @@ def test_a_damaged_state_is_none(tmp_path, content):
     kept.write(path, State(), "key")
     assert kept.read(path, "key") == State()
     assert kept.read(path, "another") is None
+
+
+def test_a_service_that_alarms_comes_first(usual, tmp_path):
+    """A dead one is worse than any drift, and the page cuts a long line."""
+    inputs = blobs(400, 4)
+    inputs[100:] = rotated(inputs[100:])
+    record(tmp_path, 1, inputs)
+    watch = followed(usual, tmp_path)
+    silent = Service(
+        asked_ms=START_MS, problem="no connection", since_ms=START_MS, seconds=0.25, restarts=0,
+        budgets=[], burns=[],
+    )  # fmt: skip
+    quiet = silent.model_copy(update={"problem": None, "since_ms": None})
+    dead, alive = found(watch, silent), found(watch, quiet)
+
+    assert dead.headline.startswith(
+        "alarm since 2026-09-21 14:13 UTC: the service does not answer (no connection); alarm since"
+    )
+    assert alive.headline.endswith("; the service has answered nobody yet")
+    assert dead.headline.partition("; ")[2] == alive.headline.rpartition("; ")[0]
+    assert dead.is_alarm

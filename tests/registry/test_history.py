@@ -1,6 +1,7 @@
 """What has been in production, by tags that anybody may have written."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -159,6 +160,25 @@ def test_two_do_not_promote_at_once(small):
         process.wait()
     with history.alone(small):
         pass
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_who_signs_has_the_terminal_to_be_asked_on(small, tmp_path, is_signed):
+    """And who does not, has git come to its end whatever befalls the script."""
+    seen, hook = tmp_path / "seen", small / ".git/hooks/reference-transaction"
+    program = tmp_path / "program" if is_signed else hook
+    program.parent.mkdir(exist_ok=True)
+    only = "" if is_signed else "grep -q refs/tags/ || exit 0"
+    asking = f'{sys.executable} -c "import os; print(os.getsid(0))" > {seen}'
+    program.write_text(f"#!/bin/sh\n{only}\n{asking}\nexit 1\n", encoding="utf-8")
+    program.chmod(0o755)
+    git(small, "config", "tag.gpgSign", str(is_signed).lower())
+    git(small, "config", "gpg.program", str(program))
+    with pytest.raises(GitError):
+        promoted(small, 1)
+
+    is_own = int(seen.read_text(encoding="utf-8")) != os.getsid(0)
+    assert is_own is not is_signed
 
 
 # --- the anchor ----------------------------------------------------------------------------------
