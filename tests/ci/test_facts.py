@@ -103,9 +103,9 @@ def test_the_token_reaches_no_command_line_and_no_file(forge, monkeypatch):
     forge.commit("change", {"train.py": "2\n"})
     pull = forge.pull(7)
     seen = []
-    real = subprocess.run
+    real = subprocess.Popen
     monkeypatch.setattr(
-        subprocess, "run", lambda command, **more: seen.append(command) or real(command, **more)
+        subprocess, "Popen", lambda command, **more: seen.append(command) or real(command, **more)
     )
 
     forge.trial(pull)
