@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--calm", action="store_true", help="exit code 0 at an alarm, too")
     options = parser.parse_args()
     tracking.warm_up(waits=False)
-    tree = asked(params.load(), options.service)
+    tree = with_service(params.load(), options.service)
     records = options.records or recorded(tree)
     reference = references.read(options.reference)
     watch = watched(records, reference, tree, options.folder)
@@ -62,8 +62,8 @@ def main() -> None:
         sys.exit(EXIT_ALARM)
 
 
-def asked(tree: Params, service: str | None) -> Params:
-    """With the service that the command line names.
+def with_service(tree: Params, service: str | None) -> Params:
+    """The params with the service that the command line names.
 
     Raises:
         ParamsError: it is no address.

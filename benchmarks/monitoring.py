@@ -277,19 +277,13 @@ def power() -> dict[str, Any]:
     for one, name, (inputs, share, weights) in cases:
         before, after = one.population(one.inputs), one.population(inputs)
         tried = [delay(one, before, after, share, weights, seed) for seed in range(TRIALS)]
-        delays = [each for each, _ in tried if each is not None]
         causes = [cause or "–" for each, cause in tried if each is not None]
         named = [cause.rpartition(": ")[2] for cause in causes]
         said = max(set(named), key=named.count) if named else "–"
-        row: dict[str, Any] = {
-            "seen": {at: sum(each <= at for each in delays) / TRIALS for at in AT},
-            "median": statistics.median(delays) if delays else None,
-            "named": said, "named_share": named.count(said) / TRIALS if named else 0.0,
-        }  # fmt: skip
-        found[name] = row
-        shares = " | ".join(f"{seen:.0%}" for seen in row["seen"].values())
-        median = f"{row['median']:,.0f}" if delays else "–"
-        print(f"| {name} | {shares} | {median} | {said} ({row['named_share']:.0%}) |", flush=True)
+        named_share = named.count(said) / TRIALS if named else 0.0
+        row = summed_up([each for each, _ in tried], AT)
+        found[name] = row | {"named": said, "named_share": named_share}
+        print(f"{line(name, row)} {said} ({named_share:.0%}) |", flush=True)
     return found
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from lab.base.git import git
 
 ARTIFACT, STAGE = "model", "production"
+LEDGER = "registry.json"  # what the tags say, as a file; `make promote` writes what is so
 PREFIX = f"{ARTIFACT}#{STAGE}"
 ASSIGNED = re.compile(rf"{PREFIX}#([1-9][0-9]{{0,8}})")
 # What GTO reads as the same stage: one that ends, that has no number, or one that is written oddly.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.base import dvc, remote
+from lab.base import dvc, gto, remote
 from lab.base.branches import default_branch, exists
 from lab.base.errors import LabError, shortened
 from lab.base.git import GitError, git, git_bytes, git_entries
@@ -18,7 +18,6 @@ from lab.base.script import run_script
 from lab.base.yaml import read_yaml
 
 LOCK, METRICS = "dvc.lock", "metrics"  # what git tracks of the results
-LEDGER = "registry.json"  # follows from tags: the next `make promote` writes what is so
 MAX_BYTES = 2**24  # of a dvc.lock
 NAMED = 5  # files in a message
 GO_ON = "`git add` them and run `make merge` again, or undo it all with `git merge --abort`"
@@ -135,7 +134,7 @@ def _resolve_results(root: Path) -> None:
     for path in paths:
         if path.startswith(f"{METRICS}/"):
             _take(root, path, sides.get(path))
-        elif path == LEDGER:
+        elif path == gto.LEDGER:
             _take(root, path, THEIRS)
 
 

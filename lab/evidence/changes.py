@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lab.base.git import git, git_entries
+from lab.base.gto import LEDGER
 from lab.base.params import MAX_MARGIN, MAX_SEEDS
 from lab.base.stages import ABSENT, Stage
 from lab.evidence.revisions import RevisionError
@@ -123,7 +124,7 @@ def uncommitted(root: Path) -> list[str]:
 
 def is_written_by_pipeline(path: str) -> bool:
     """Whether git tracks the file as a result or a record of one, not as a cause."""
-    return path.startswith("metrics/") or path in ("dvc.lock", "registry.json")
+    return path.startswith("metrics/") or path in ("dvc.lock", LEDGER)
 
 
 def readers(path: str, stages: Mapping[str, Stage]) -> list[str]:

@@ -164,9 +164,9 @@ def _at(points: list[Point], time_ms: int) -> int:
     return bisect_right(points, time_ms, key=lambda one: one.time_ms) - 1
 
 
-def _since(points: list[Point], time_ms: float) -> Point:
-    """The last point until a time, else the first of all."""
-    return points[max(0, _at(points, round(points[-1].time_ms - ENOUGH * time_ms)))]
+def _before(points: list[Point], length_ms: float) -> Point:
+    """The last point that is so long before the newest, else the first of all."""
+    return points[max(0, _at(points, round(points[-1].time_ms - ENOUGH * length_ms)))]
 
 
 def missed(first: Point, last: Point, params: MonitorParams) -> list[Budget]:
@@ -199,8 +199,8 @@ def burns(
     last = points[-1]
     before_ms = points[0].time_ms if seen_ms is None else seen_ms
     for hours, pace in PACES.items():
-        first = _since(points, hours * HOUR_MS)
-        recent = missed(_since(points, hours * HOUR_MS / RECENT), last, params)
+        first = _before(points, hours * HOUR_MS)
+        recent = missed(_before(points, hours * HOUR_MS / RECENT), last, params)
         # Where less time has passed, more has to be missed for the same part of the budget.
         part = min(1.0, max(1, last.time_ms - first.time_ms) / (hours * HOUR_MS))
         for one, newest in zip(missed(first, last, params), recent, strict=True):

@@ -24,8 +24,7 @@ TIMEOUT_SECONDS = 10.0  # between two pieces of an answer
 MOST_SECONDS = 45.0  # of all tries, for a head may come a byte at a time, or a body have no end
 MOST_BYTES = 2**24
 LATEST = 1e11  # seconds since 1970, in the year 5138
-CLIENTS_OWN = "4"  # the first digit of a status that is the client's mistake
-OF_SERVICE = "5"
+CLIENT_ERROR, SERVER_ERROR = "4", "5"  # the first digit of a status
 
 
 class Counters(NamedTuple):
@@ -156,8 +155,8 @@ def read(text: str, seconds: float) -> Counters:
     ]
     return Counters(
         process=begun[0] if begun else 0.0,
-        requests=sum(n for status, n in asked.items() if not status.startswith(CLIENTS_OWN)),
-        failed=sum(n for status, n in asked.items() if status.startswith(OF_SERVICE)),
+        requests=sum(n for status, n in asked.items() if not status.startswith(CLIENT_ERROR)),
+        failed=sum(n for status, n in asked.items() if status.startswith(SERVER_ERROR)),
         answers=answers,
         slow=answers - at_most[seconds],
     )

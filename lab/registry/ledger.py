@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from lab.base import gto
 from lab.base.errors import DataError
 from lab.base.files import write_text
 from lab.base.git import GitError, git, git_bytes
@@ -13,7 +14,7 @@ from lab.base.records import Record, read_record
 from lab.registry.history import FETCH
 from lab.registry.promotion import Promotion
 
-LEDGER = Path("registry.json")
+LEDGER = Path(gto.LEDGER)
 MAX_BYTES = 2**26
 REMEDY = f"it is written by promote.py: `git checkout {LEDGER}`"
 
